@@ -1,1 +1,1 @@
-"""(docstring to come)."""
+"""The pure domain: model, one transition table, decisions. Knows no XML, SQL, AMQP, asyncio or clock."""

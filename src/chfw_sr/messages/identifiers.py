@@ -29,7 +29,7 @@ EUI = NewType("EUI", str)
 """An EUI-64 as we store it, for instance `90-B3-D5-1F-30-01-00-00`."""
 
 CampaignID = NewType("CampaignID", str)
-"""1 to 36 characters of `A–Z a–z 0–9 . _ -` (wire contract §3)."""
+"""1 to 36 characters of `A-Z a-z 0-9 . _ -` (wire contract §3)."""
 
 
 def parse_eui(text: str) -> EUI:
@@ -73,7 +73,7 @@ def parse_campaign_id(text: str) -> CampaignID:
     """Read a CampaignID.
 
     Raises:
-        ValueError: if it is not 1–36 characters of `A–Z a–z 0–9 . _ -`.
+        ValueError: if it is not 1-36 characters of `A-Z a-z 0-9 . _ -`.
 
     Source: wire contract §3.
     """

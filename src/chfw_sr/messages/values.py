@@ -162,8 +162,19 @@ class PilotPreferencesWarning(Message):
     @property
     def refused(self) -> int:
         """How many entries of the list were refused, in all."""
-        return sum(map(len, (self.invalid, self.not_commissioned, self.not_applicable_firmware,
-                             self.other_request_in_progress, self.already_nominated, self.duplicate)))
+        return sum(
+            map(
+                len,
+                (
+                    self.invalid,
+                    self.not_commissioned,
+                    self.not_applicable_firmware,
+                    self.other_request_in_progress,
+                    self.already_nominated,
+                    self.duplicate,
+                ),
+            )
+        )
 
 
 class FirmwareActivationWarning(Message):
