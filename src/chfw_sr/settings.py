@@ -1,0 +1,121 @@
+"""One frozen settings object, from flags, environment (`CHFW_SR_…`) and `chfw-sr.toml`, in that order of precedence."""
+
+import difflib
+import os
+from collections.abc import Mapping
+from datetime import time
+from pathlib import Path
+from typing import Annotated, Any, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from chfw_sr.messages import EUI, Role, parse_eui
+
+PREFIX = "CHFW_SR_"
+CONFIG_FILE = Path("chfw-sr.toml")
+TEST_PREFIX = PREFIX + "TEST_"
+"""Variables of the test suite; the settings leave them alone."""
+
+
+class SettingsError(Exception):
+    """A setting is unknown or has a value that cannot be used; the message names it."""
+
+
+class Settings(BaseSettings):
+    """Everything that an operator can set. Secrets do not show in `repr` or in errors."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    database_url: Annotated[
+        SecretStr,
+        Field(description="Database: sqlite+aiosqlite:///FILE or postgresql+asyncpg://USER:PASSWORD@HOST/NAME."),
+    ] = SecretStr("sqlite+aiosqlite:///chfw-sr.sqlite3")
+    dcc_eui: Annotated[
+        EUI,
+        AfterValidator(parse_eui),
+        Field(description="EUI of this DCC (its Access Control Broker): target of requests."),
+    ] = EUI("90-B3-D5-1F-30-00-00-02")
+    signing_key: Annotated[
+        Path | None, Field(description="PEM file of the private key that signs responses and alerts.")
+    ] = None
+    signing_certificate: Annotated[Path | None, Field(description="PEM file of the certificate of that key.")] = None
+
+    max_octets: Annotated[int, Field(gt=0, description="Largest Service Request that is read, octets.")] = 4 * 2**20
+    alert_roles: Annotated[
+        frozenset[Role], Field(description="Which responsible Users hear of a hub's activations (N64, N908).")
+    ] = frozenset({Role.IS, Role.GS})
+    status_at: Annotated[time, Field(description="Time of day of the daily status report (N909).")] = time(7)
+    time_zone: Annotated[str, Field(description="Time zone of that time of day.")] = "Europe/London"
+    clock_tolerance_seconds: Annotated[
+        int, Field(ge=0, description="How far in the future an activation may be dated.")
+    ] = 300
+
+    batch_size: Annotated[int, Field(gt=0, description="Service Requests in one transaction, at most.")] = 100
+    batch_wait_ms: Annotated[int, Field(ge=0, description="How long to wait for a batch to fill, milliseconds.")] = 5
+    delivery_limit: Annotated[int, Field(gt=0, description="Deliveries of one message before it is quarantined.")] = 20
+    relay_batch: Annotated[int, Field(gt=0, description="Messages that the relay claims at once.")] = 500
+    relay_lease_seconds: Annotated[
+        float, Field(gt=0, description="After which another relay takes over unfinished messages.")
+    ] = 60.0
+
+    @field_validator("alert_roles")
+    @classmethod
+    def _responsible_roles(cls, roles: frozenset[Role]) -> frozenset[Role]:
+        if strangers := roles - {Role.IS, Role.GS, Role.ED, Role.GT}:
+            raise ValueError(f"no hub has a responsible User in the role {', '.join(sorted(strangers))}")
+        return roles
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError(f"no such time zone: {name}") from error
+        return name
+
+    @model_validator(mode="after")
+    def _key_and_certificate(self) -> Self:
+        if (self.signing_key is None) != (self.signing_certificate is None):
+            raise ValueError("signing_key and signing_certificate go together")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is the library's
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags before environment before the file; nothing else is read."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, CONFIG_FILE)
+
+
+def load_settings(flags: Mapping[str, Any] | None = None, environment: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings.
+
+    Args:
+        flags: values given on the command line; None values count as not given.
+        environment: where to look for unknown variables; the process's own by default.
+
+    Raises:
+        SettingsError: naming the setting that is unknown or unusable, with the nearest known name.
+    """
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    for name in environment if environment is not None else os.environ:
+        upper = name.upper()
+        if upper.startswith(PREFIX) and not upper.startswith(TEST_PREFIX) and upper not in known:
+            nearest = difflib.get_close_matches(upper, known, n=1)
+            hint = f"; did you mean {nearest[0]}?" if nearest else ""
+            raise SettingsError(f"unknown environment variable {name}{hint}")
+    try:
+        return Settings(**{name: value for name, value in (flags or {}).items() if value is not None})
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, problem['loc'])) or 'settings'}: {problem['msg']}" for problem in error.errors()
+        )
+        raise SettingsError(problems) from None
