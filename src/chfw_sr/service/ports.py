@@ -54,10 +54,11 @@ class ClaimStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """The answer to a claim; `response` holds the stored Service Response of a repeat."""
+    """The answer to a claim; of a repeat, `response` and `code` are the stored Service Response and its code."""
 
     status: ClaimStatus
     response: bytes | None = None
+    code: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,7 +340,7 @@ class Queries(Protocol):
         ...
 
     async def campaign_history(self, campaign_id: CampaignID, limit: int) -> Sequence[HistoryRow]:
-        """Give the newest `limit` rows about the campaign and its Suppliers' preferences (not hub by hub), oldest first."""
+        """Give the newest `limit` rows about the campaign and its preferences (not hub by hub), oldest first."""
         ...
 
     async def hub(self, eui: EUI) -> HubView | None:

@@ -1,0 +1,55 @@
+"""The clock: due steps → the same decision → the same transaction."""
+
+import logging
+
+from chfw_sr.campaign.decision import Policy
+from chfw_sr.messages import EUI, CampaignID
+from chfw_sr.wire import Signer
+
+from .conduct import Conduct
+from .dispatch import dispatch
+from .ports import Clock, Store
+
+logger = logging.getLogger(__name__)
+
+CAMPAIGNS_A_TICK = 100
+
+
+class Clockwork:
+    """Takes the clock-driven steps of campaigns.
+
+    Args:
+        store: where campaigns are kept.
+        signer: the DCC's key.
+        dcc: the DCC's EUI.
+        policy: the settings that decisions depend on.
+        clock: what time it is.
+    """
+
+    def __init__(self, *, store: Store, signer: Signer, dcc: EUI, policy: Policy, clock: Clock) -> None:
+        self._store = store
+        self._signer = signer
+        self._dcc = dcc
+        self._policy = policy
+        self._clock = clock
+
+    async def tick(self) -> int:
+        """Take every step that is due, one transaction a campaign; give how many steps there were.
+
+        Raises:
+            Unavailable: if the store is down; what was done is done, the rest stays due.
+        """
+        steps = 0
+        for campaign_id in await self._store.due_campaigns(self._clock.now(), CAMPAIGNS_A_TICK):
+            steps += await self._advance(campaign_id)
+        return steps
+
+    async def _advance(self, campaign_id: CampaignID) -> int:
+        now = self._clock.now()
+        async with self._store.begin() as work:
+            conduct = Conduct(work, now, self._policy)
+            steps = await conduct.clock(campaign_id)
+            await dispatch(work, conduct.alerts, now=now, dcc=self._dcc, signer=self._signer)
+            await work.commit()
+        logger.info("campaign %s took %d step(s)", campaign_id, steps)
+        return steps

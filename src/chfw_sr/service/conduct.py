@@ -1,0 +1,86 @@
+"""Carries decisions into a unit of work: facts in, changes and messages out. The only caller of the domain.
+
+Before a campaign's state is used, and after it changed, the clock-driven steps that are due are taken in the same
+transaction, so that a request never meets a campaign that is behind the clock.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from chfw_sr.campaign.authorise import authorise
+from chfw_sr.campaign.changes import CampaignSaved
+from chfw_sr.campaign.clock import decide_step, due_at, needs_of_step
+from chfw_sr.campaign.decision import Decision, Policy
+from chfw_sr.campaign.decisions import decide, needs_of
+from chfw_sr.campaign.facts import Facts, Needs
+from chfw_sr.messages import Alert, CampaignID, ServiceRequest
+
+from .ports import Cause, UnitOfWork
+
+MAX_STEPS = 16
+"""Clock-driven steps that one campaign can take at one instant; more would be a defect of the transition table."""
+
+
+@dataclass(slots=True)
+class Conduct:
+    """One unit of work, seen from the domain's side.
+
+    Attributes:
+        work: the open unit of work.
+        now: the one instant at which everything in it happens.
+        policy: the settings that decisions depend on.
+        alerts: what is to be sent so far, in order.
+    """
+
+    work: UnitOfWork
+    now: datetime
+    policy: Policy
+    alerts: list[Alert] = field(default_factory=list)
+
+    async def request(self, request: ServiceRequest) -> Decision:
+        """Authorise, decide and carry out one Service Request.
+
+        Raises:
+            Rejected: if the request is refused; nothing but due steps of the clock was changed then.
+
+        Source: wire contract §6, order of the checks, from E1 on.
+        """
+        sender = await self.work.facts(Needs(user=request.request_id.originator))
+        authorise(request, sender.user)
+        needs = needs_of(request)
+        facts = await self.work.facts(needs)
+        if await self._settle(self._due(facts)):
+            facts = await self.work.facts(needs)
+        decision = decide(request, facts, self.now, self.policy)
+        await self._carry_out(decision, Cause(self.now, request.request_id))
+        await self._settle(
+            change.campaign.campaign_id for change in decision.changes if isinstance(change, CampaignSaved)
+        )
+        return decision
+
+    async def clock(self, campaign_id: CampaignID) -> int:
+        """Take every clock-driven step of a campaign that is due; give how many there were."""
+        for steps in range(MAX_STEPS):
+            facts = await self.work.facts(Needs(campaign=campaign_id))
+            campaign = facts.campaigns[campaign_id].campaign
+            due = due_at(campaign)
+            if due is None or due > self.now:
+                return steps
+            facts = await self.work.facts(needs_of_step(campaign, self.now))
+            await self._carry_out(decide_step(facts, campaign_id, self.now, self.policy), Cause(self.now))
+        raise RuntimeError(f"campaign {campaign_id} takes no end of steps at {self.now.isoformat()}")
+
+    def _due(self, facts: Facts) -> list[CampaignID]:
+        return [
+            campaign_id
+            for campaign_id, known in sorted(facts.campaigns.items())
+            if (due := due_at(known.campaign)) is not None and due <= self.now
+        ]
+
+    async def _settle(self, campaign_ids: Iterable[CampaignID]) -> int:
+        return sum([await self.clock(campaign_id) for campaign_id in dict.fromkeys(campaign_ids)])
+
+    async def _carry_out(self, decision: Decision, cause: Cause) -> None:
+        await self.work.apply(decision.changes, cause)
+        self.alerts.extend(decision.alerts)

@@ -1,0 +1,85 @@
+"""Turns what is to be told into final octets and puts it into the outbox.
+
+Ids are reserved first, because an alert's counter is its outbox id; then everything is rendered and signed off the event
+loop in one go; then it is stored. So a repeat by the relay, at any later time, sends the same octets.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from chfw_sr.messages import EUI, Alert, ResponseID
+from chfw_sr.wire import Signer, write_alert
+
+from .ports import MessageKind, OutboxMessage, UnitOfWork
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A message other than an alert, in final octets already: a Service Response, or input to be quarantined."""
+
+    kind: MessageKind
+    recipient: str
+    message_id: str
+    type: str
+    octets: bytes
+    correlation_id: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+Outgoing = Alert | Letter
+
+
+async def dispatch(work: UnitOfWork, outgoing: Sequence[Outgoing], *, now: datetime, dcc: EUI, signer: Signer) -> None:
+    """Write, sign and enqueue messages, in order.
+
+    Args:
+        work: the open unit of work.
+        outgoing: what to tell, in the order in which it is to be published.
+        now: becomes the alerts' ResponseDateTime.
+        dcc: the DCC's EUI, originator of every alert.
+        signer: the DCC's key.
+
+    Source: wire contract §1 (ResponseID of an alert) and §5.
+    """
+    if not outgoing:
+        return
+    first = await work.reserve(len(outgoing))
+    await work.enqueue(await asyncio.to_thread(_write, outgoing, first, now, dcc, signer))
+
+
+def _write(
+    outgoing: Sequence[Outgoing], first: int, now: datetime, dcc: EUI, signer: Signer
+) -> Sequence[OutboxMessage]:
+    return [
+        _alert(item, number, now, dcc, signer) if isinstance(item, Alert) else _letter(item, number, now)
+        for number, item in enumerate(outgoing, first)
+    ]
+
+
+def _alert(alert: Alert, number: int, now: datetime, dcc: EUI, signer: Signer) -> OutboxMessage:
+    response_id = ResponseID(originator=dcc, target=alert.recipient, counter=number)
+    return OutboxMessage(
+        id=number,
+        kind=MessageKind.ALERT,
+        recipient=alert.recipient,
+        message_id=str(response_id),
+        type=alert.code,
+        octets=write_alert(alert, response_id, now, signer),
+        created_at=now,
+    )
+
+
+def _letter(letter: Letter, number: int, now: datetime) -> OutboxMessage:
+    return OutboxMessage(
+        id=number,
+        kind=letter.kind,
+        recipient=letter.recipient,
+        message_id=letter.message_id or f"{letter.kind}:{number}",
+        type=letter.type,
+        octets=letter.octets,
+        created_at=now,
+        correlation_id=letter.correlation_id,
+        headers=letter.headers,
+    )

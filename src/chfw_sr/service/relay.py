@@ -1,0 +1,73 @@
+"""The relay: claim outbox rows → publish with confirms → mark.
+
+A row is marked only after its confirm, so a relay that dies leaves rows whose lease runs out and which another relay
+publishes again: the same octets under the same message id. What was not confirmed keeps its claim until the lease runs
+out; that is the back-off.
+"""
+
+import logging
+import uuid
+
+from .ports import Clock, MessageKind, OutboxMessage, OutboxStatus, Publisher, PublishResult, Store
+
+logger = logging.getLogger(__name__)
+
+
+class Relay:
+    """Empties the outbox.
+
+    Args:
+        store: whose outbox.
+        publisher: to where.
+        clock: for leases.
+        batch: messages claimed at once.
+        lease_seconds: after which another relay may take over.
+    """
+
+    def __init__(
+        self, *, store: Store, publisher: Publisher, clock: Clock, batch: int = 500, lease_seconds: float = 60.0
+    ) -> None:
+        self._store = store
+        self._publisher = publisher
+        self._clock = clock
+        self._batch = batch
+        self._lease_seconds = lease_seconds
+
+    async def step(self) -> int:
+        """Claim one batch, publish it and mark it; give how many messages were claimed.
+
+        Raises:
+            Unavailable: if the store or the bus is down; claims run out by themselves.
+        """
+        token = uuid.uuid4().hex
+        claimed = await self._store.outbox.claim(token, self._batch, self._clock.now(), self._lease_seconds)
+        if claimed:
+            results = await self._publisher.publish(claimed)
+            endings: dict[OutboxStatus, list[int]] = {OutboxStatus.PUBLISHED: [], OutboxStatus.UNROUTABLE: []}
+            for message, result in zip(claimed, results, strict=True):
+                if ending := _ending(message, result):
+                    endings[ending].append(message.id)
+            for ending, ids in endings.items():
+                if ids:
+                    await self._store.outbox.mark(token, ids, ending, self._clock.now())
+        return len(claimed)
+
+    async def drain(self) -> int:
+        """Publish until nothing is left to claim; give how many messages were claimed."""
+        total = 0
+        while count := await self.step():
+            total += count
+        return total
+
+
+def _ending(message: OutboxMessage, result: PublishResult) -> OutboxStatus | None:
+    """Say how a message ends; None if it is to be tried again when its lease runs out."""
+    match result:
+        case PublishResult.CONFIRMED:
+            return OutboxStatus.PUBLISHED
+        case PublishResult.UNROUTABLE if message.kind is MessageKind.REPLY:
+            logger.info("nobody waits at reply_to %s for %s any more", message.recipient, message.message_id)
+            return OutboxStatus.UNROUTABLE
+        case _:
+            logger.warning("%s %s to %s: %s", message.kind, message.message_id, message.recipient, result)
+            return None
