@@ -1,0 +1,37 @@
+"""The names of exchanges and queues (wire contract §7); both buses use these and no others."""
+
+from chfw_sr.messages import EUI
+
+REQUESTS = "chfw.requests"
+"""Service Requests in."""
+
+RESPONSES = "chfw.responses"
+"""Service Responses out, by originator."""
+
+ALERTS = "chfw.alerts"
+"""DCC Alerts out, by recipient and code."""
+
+QUARANTINE = "chfw.quarantine"
+"""Input that could not be attributed, and requests that were returned too often."""
+
+UNROUTED = "chfw.unrouted"
+"""Alerts and responses for which no queue was declared: kept, so that nothing is lost."""
+
+HEADER_CODE = "x-chfw-code"
+"""Header of a quarantined message: the response code."""
+
+HEADER_REASON = "x-chfw-reason"
+"""Header of a quarantined message: why it lies there."""
+
+HEADER_RECEIVED = "x-chfw-received"
+"""Header of a quarantined message: when it came in (xs:dateTime)."""
+
+
+def alerts_queue(eui: EUI) -> str:
+    """Name the queue that keeps a User's alerts."""
+    return f"alerts.{eui}"
+
+
+def responses_queue(eui: EUI) -> str:
+    """Name the queue that keeps a User's Service Responses."""
+    return f"responses.{eui}"

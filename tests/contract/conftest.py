@@ -1,0 +1,31 @@
+"""The stores and buses that the contract suites hold to the ports."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from chfw_sr.broker.memory import InProcessBus
+
+from .buses import BusUnderTest, InProcessUnderTest
+
+MakeBus = Callable[..., Awaitable[BusUnderTest]]
+
+
+@pytest.fixture(params=["memory"])
+async def make_bus(request: pytest.FixtureRequest) -> AsyncIterator[MakeBus]:
+    """Give a maker of empty buses; `delivery_limit` may be set."""
+    made: list[BusUnderTest] = []
+
+    async def make(*, delivery_limit: int = 20) -> BusUnderTest:
+        made.append(InProcessUnderTest(InProcessBus(delivery_limit=delivery_limit)))
+        return made[-1]
+
+    yield make
+    for bus in made:
+        await bus.close()
+
+
+@pytest.fixture
+async def bus(make_bus: MakeBus) -> BusUnderTest:
+    """Give an empty bus."""
+    return await make_bus()
