@@ -1,7 +1,7 @@
 """Turns what is to be told into final octets and puts it into the outbox.
 
-Ids are reserved first, because an alert's counter is its outbox id; then everything is rendered and signed off the event
-loop in one go; then it is stored. So a repeat by the relay, at any later time, sends the same octets.
+Ids are reserved first, because an alert's counter is its outbox id; then everything is rendered and signed, off the
+event loop and in one go; then it is stored. So the relay, whenever it repeats itself, sends the same octets.
 """
 
 import asyncio

@@ -2,7 +2,7 @@
 
 A batch of deliveries is one transaction. What is expensive (parsing, schema, signatures) happens off the event loop and
 before the transaction begins. If a batch fails by a defect of ours, its messages are taken one by one, each in its own
-transaction, so that only the one that fails suffers: it is quarantined, loudly. The caller acknowledges after the return.
+transaction, so that only the one that fails suffers: it is quarantined, loudly. The caller acknowledges afterwards.
 """
 
 import asyncio
