@@ -1,0 +1,66 @@
+# `make demo` and `make test` need nothing but Python 3.11+ and make; the rest is for developers.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := demo-out
+
+.PHONY: help demo test lint format lock fixtures docs clean
+
+help:
+	@echo "make demo      set up, replay a whole firmware campaign, say where its messages lie"
+	@echo "make test      set up, run every test (server tests where servers are reachable)"
+	@echo "make lint      ruff, mypy, import layers"
+	@echo "make fixtures  make fixtures/ anew with its script"
+	@echo "make docs      make the generated pages of docs/ anew"
+	@echo "make lock      lock the dependencies anew (needs uv)"
+
+$(VENV)/runtime: requirements/runtime.txt requirements/build.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "chfw_sr needs Python 3.11 or newer; try: make PYTHON=python3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/runtime.txt -r requirements/build.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	touch $@
+
+$(VENV)/dev: $(VENV)/runtime requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	touch $@
+
+demo: $(VENV)/runtime
+	rm -rf $(DEMO)
+	$(BIN)/chfw-sr replay fixtures/campaign --out $(DEMO)
+	$(BIN)/chfw-sr --database sqlite+aiosqlite:///$(DEMO)/replay.sqlite3 report
+	@echo
+	@echo "Every message lies below $(DEMO)/: alerts/<recipient>/, responses/<originator>/."
+	@echo "Look around: $(BIN)/chfw-sr --database sqlite+aiosqlite:///$(DEMO)/replay.sqlite3 campaign list"
+
+test: $(VENV)/dev
+	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report= $(PYTEST_ARGS)
+	$(BIN)/python -m coverage report --fail-under=90
+	$(BIN)/python -m coverage report --fail-under=100 --include='src/chfw_sr/messages/*,src/chfw_sr/wire/*,src/chfw_sr/campaign/*'
+
+lint: $(VENV)/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+fixtures: $(VENV)/dev
+	$(BIN)/python fixtures/make.py
+
+docs: $(VENV)/runtime
+	$(BIN)/chfw-sr catalogue > docs/catalogue.md
+	$(BIN)/chfw-sr stages > docs/stages.md
+
+LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet
+lock:
+	cd requirements && $(LOCK) runtime.in -o runtime.txt
+	cd requirements && $(LOCK) -c runtime.txt build.in -o build.txt
+	cd requirements && $(LOCK) -c runtime.txt -c build.txt dev.in -o dev.txt
+
+clean:
+	rm -rf $(VENV) $(DEMO) .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
