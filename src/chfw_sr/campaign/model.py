@@ -4,9 +4,10 @@ All are frozen; a decision makes new ones. Every date and time is aware and in U
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
+from typing import Self
 
 from chfw_sr.messages import (
     EUI,
@@ -166,6 +167,14 @@ class Campaign:
     def is_live(self) -> bool:
         """True until the campaign is `Complete` or `Aborted`; only a live campaign holds hubs."""
         return self.stage not in (Stage.COMPLETE, Stage.ABORTED)
+
+    def times(self, phase: Phase) -> PhaseTimes:
+        """Give when this phase is planned to run and when it did."""
+        return self.pilot if phase is Phase.PILOT else self.safe_launch
+
+    def with_times(self, phase: Phase, times: PhaseTimes) -> Self:
+        """Give this campaign with other times for one phase."""
+        return replace(self, pilot=times) if phase is Phase.PILOT else replace(self, safe_launch=times)
 
     def fits(self, hub: Hub) -> bool:
         """Tell whether the hub's model and region are the campaign's and it does not run the version already."""
