@@ -8,6 +8,7 @@ from chfw_sr.wire import Signer
 
 from .conduct import Conduct
 from .dispatch import dispatch
+from .observer import Observer, Unobserved
 from .ports import Clock, Store
 
 logger = logging.getLogger(__name__)
@@ -24,14 +25,25 @@ class Clockwork:
         dcc: the DCC's EUI.
         policy: the settings that decisions depend on.
         clock: what time it is.
+        observer: is told of every step.
     """
 
-    def __init__(self, *, store: Store, signer: Signer, dcc: EUI, policy: Policy, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        store: Store,
+        signer: Signer,
+        dcc: EUI,
+        policy: Policy,
+        clock: Clock,
+        observer: Observer | None = None,
+    ) -> None:
         self._store = store
         self._signer = signer
         self._dcc = dcc
         self._policy = policy
         self._clock = clock
+        self._observer = observer or Unobserved()
 
     async def tick(self) -> int:
         """Take every step that is due, one transaction a campaign; give how many steps there were.
@@ -51,5 +63,6 @@ class Clockwork:
             steps = await conduct.clock(campaign_id)
             await dispatch(work, conduct.alerts, now=now, dcc=self._dcc, signer=self._signer)
             await work.commit()
+        self._observer.stepped(campaign_id, steps)
         logger.info("campaign %s took %d step(s)", campaign_id, steps)
         return steps

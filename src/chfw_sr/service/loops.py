@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from .clockwork import Clockwork
+from .observer import Observer, Unobserved
 from .ports import Consumer, Unavailable
 from .processor import Processor
 from .relay import Relay
@@ -27,11 +28,15 @@ class Backoff:
     """Pauses that double from one failure to the next, up to a bound, each shortened by chance.
 
     Args:
+        what: what is tried again, for log and observer.
         stop: ends a pause early.
+        observer: is told of every pause.
     """
 
-    def __init__(self, stop: asyncio.Event) -> None:
+    def __init__(self, what: str, stop: asyncio.Event, observer: Observer) -> None:
+        self._what = what
         self._stop = stop
+        self._observer = observer
         self._failures = 0
 
     def succeeded(self) -> None:
@@ -44,10 +49,11 @@ class Backoff:
         self._failures += 1
         return bound * random.uniform(0.5, 1.0)  # noqa: S311 - spreads retries; no secret hangs on it
 
-    async def pause(self, what: str, error: Unavailable) -> None:
+    async def pause(self, error: Unavailable) -> None:
         """Wait, unless the service is to stop."""
         seconds = self.next_pause()
-        logger.warning("%s: %s; trying again in %.1f s", what, error, seconds)
+        self._observer.retried(self._what)
+        logger.warning("%s: %s; trying again in %.1f s", self._what, error, seconds)
         await _until(self._stop, seconds)
 
 
@@ -80,6 +86,7 @@ async def consume(
     wait_seconds: float,
     stop: asyncio.Event,
     done: Callable[[], None] = lambda: None,
+    observer: Observer | None = None,
 ) -> None:
     """Take Service Requests, process them, acknowledge them, until `stop` is set.
 
@@ -90,30 +97,40 @@ async def consume(
         wait_seconds: how long a batch may wait to fill.
         stop: set from outside.
         done: called after each batch; wakes the relay of the same process.
+        observer: is told of every retry.
     """
-    backoff = Backoff(stop)
+    observer = observer or Unobserved()
+    receiving, processing = Backoff("receiving", stop, observer), Backoff("processing", stop, observer)
     while not stop.is_set():
         try:
             deliveries = await _unless(stop, consumer.receive(batch, wait_seconds))
         except Unavailable as error:
-            await backoff.pause("receiving", error)
+            await receiving.pause(error)
             continue
+        receiving.succeeded()
         if not deliveries:
             continue
         while True:
             try:
                 await processor.process(deliveries)
                 await consumer.acknowledge(deliveries)
-                backoff.succeeded()
+                processing.succeeded()
                 done()
                 break
             except Unavailable as error:
                 if stop.is_set():
                     return  # not acknowledged: it comes again
-                await backoff.pause("processing", error)
+                await processing.pause(error)
 
 
-async def relay(relay: Relay, *, wake: asyncio.Event, idle_seconds: float, stop: asyncio.Event) -> None:
+async def relay(
+    relay: Relay,
+    *,
+    wake: asyncio.Event,
+    idle_seconds: float,
+    stop: asyncio.Event,
+    observer: Observer | None = None,
+) -> None:
     """Empty the outbox whenever there is something in it, until `stop` is set.
 
     Args:
@@ -121,22 +138,28 @@ async def relay(relay: Relay, *, wake: asyncio.Event, idle_seconds: float, stop:
         wake: set by whoever has put something in.
         idle_seconds: how often to look in any case; another process may have put something in.
         stop: set from outside; what is in the outbox then stays there for the next relay.
+        observer: is told of every retry.
     """
-    backoff = Backoff(stop)
+    backoff = Backoff("publishing", stop, observer or Unobserved())
     while not stop.is_set():
         wake.clear()
         try:
             claimed = await relay.step()
             backoff.succeeded()
         except Unavailable as error:
-            await backoff.pause("publishing", error)
+            await backoff.pause(error)
             continue
         if not claimed:
             await _unless(stop, _until(wake, idle_seconds))
 
 
 async def tick(
-    clockwork: Clockwork, *, every_seconds: float, stop: asyncio.Event, done: Callable[[], None] = lambda: None
+    clockwork: Clockwork,
+    *,
+    every_seconds: float,
+    stop: asyncio.Event,
+    done: Callable[[], None] = lambda: None,
+    observer: Observer | None = None,
 ) -> None:
     """Take the clock-driven steps that are due, until `stop` is set.
 
@@ -145,8 +168,9 @@ async def tick(
         every_seconds: how often to look.
         stop: set from outside.
         done: called after steps were taken; wakes the relay of the same process.
+        observer: is told of every retry.
     """
-    backoff = Backoff(stop)
+    backoff = Backoff("the clock", stop, observer or Unobserved())
     while not stop.is_set():
         try:
             if await clockwork.tick():
@@ -154,6 +178,6 @@ async def tick(
                 continue
             backoff.succeeded()
         except Unavailable as error:
-            await backoff.pause("the clock", error)
+            await backoff.pause(error)
             continue
         await _until(stop, every_seconds)

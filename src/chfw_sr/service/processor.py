@@ -7,6 +7,7 @@ transaction, so that only the one that fails suffers: it is quarantined, loudly.
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -28,6 +29,7 @@ from chfw_sr.wire import Attributed, Intake, Signer, TrustStore, Unattributed, w
 
 from .conduct import Conduct
 from .dispatch import Letter, Outgoing, dispatch
+from .observer import Observer, Unobserved
 from .ports import (
     Claim,
     ClaimStatus,
@@ -93,19 +95,31 @@ class Processor:
         dcc: the DCC's EUI, target of every request.
         policy: the settings that decisions depend on.
         clock: gives the instant of each batch.
+        observer: is told of every batch.
     """
 
-    def __init__(self, *, store: Store, intake: Intake, signer: Signer, dcc: EUI, policy: Policy, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        store: Store,
+        intake: Intake,
+        signer: Signer,
+        dcc: EUI,
+        policy: Policy,
+        clock: Clock,
+        observer: Observer | None = None,
+    ) -> None:
         self._store = store
         self._intake = intake
         self._signer = signer
         self._dcc = dcc
         self._policy = policy
         self._clock = clock
+        self._observer = observer or Unobserved()
         self._trust = TrustStore(())
         self._trust_revision: int | None = None
 
-    async def process(self, deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
+    async def process(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
         """Process a batch; when this returns, everything is committed and the deliveries may be acknowledged.
 
         Returns:
@@ -114,6 +128,12 @@ class Processor:
         Raises:
             Unavailable: if the store is down or a race was lost; nothing happened, try again.
         """
+        began = time.perf_counter()
+        outcomes = await self._process(deliveries)
+        self._observer.processed(outcomes, time.perf_counter() - began)
+        return outcomes
+
+    async def _process(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
         now = self._clock.now()
         trust = await self._current_trust()
         octets = [delivery.octets for delivery in deliveries]
@@ -128,7 +148,7 @@ class Processor:
                 logger.exception("a batch of %d failed; its messages are taken one by one", len(taken))
         return [outcome for one in taken for outcome in await self._alone(one, now)]
 
-    async def _alone(self, taken: _Taken, now: datetime) -> Sequence[Outcome]:
+    async def _alone(self, taken: _Taken, now: datetime) -> list[Outcome]:
         taken = replace(taken, place=0)
         try:
             return await self._transact([taken], now)
@@ -150,7 +170,7 @@ class Processor:
             self._trust_revision = revision
         return self._trust
 
-    async def _transact(self, taken: Sequence[_Taken], now: datetime) -> Sequence[Outcome]:
+    async def _transact(self, taken: Sequence[_Taken], now: datetime) -> list[Outcome]:
         outcomes: dict[int, Outcome] = {}
         async with self._store.begin() as work:
             for batch in _without_repetition(taken):

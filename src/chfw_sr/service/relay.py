@@ -8,6 +8,7 @@ out; that is the back-off.
 import logging
 import uuid
 
+from .observer import Observer, Unobserved
 from .ports import Clock, MessageKind, OutboxMessage, OutboxStatus, Publisher, PublishResult, Store
 
 logger = logging.getLogger(__name__)
@@ -22,16 +23,25 @@ class Relay:
         clock: for leases.
         batch: messages claimed at once.
         lease_seconds: after which another relay may take over.
+        observer: is told of every message.
     """
 
     def __init__(
-        self, *, store: Store, publisher: Publisher, clock: Clock, batch: int = 500, lease_seconds: float = 60.0
+        self,
+        *,
+        store: Store,
+        publisher: Publisher,
+        clock: Clock,
+        batch: int = 500,
+        lease_seconds: float = 60.0,
+        observer: Observer | None = None,
     ) -> None:
         self._store = store
         self._publisher = publisher
         self._clock = clock
         self._batch = batch
         self._lease_seconds = lease_seconds
+        self._observer = observer or Unobserved()
 
     async def step(self) -> int:
         """Claim one batch, publish it and mark it; give how many messages were claimed.
@@ -44,12 +54,15 @@ class Relay:
         if claimed:
             results = await self._publisher.publish(claimed)
             endings: dict[OutboxStatus, list[int]] = {OutboxStatus.PUBLISHED: [], OutboxStatus.UNROUTABLE: []}
+            now = self._clock.now()
             for message, result in zip(claimed, results, strict=True):
+                age_seconds = (now - message.created_at).total_seconds()
+                self._observer.published(message.kind, message.type, result, age_seconds)
                 if ending := _ending(message, result):
                     endings[ending].append(message.id)
             for ending, ids in endings.items():
                 if ids:
-                    await self._store.outbox.mark(token, ids, ending, self._clock.now())
+                    await self._store.outbox.mark(token, ids, ending, now)
         return len(claimed)
 
     async def drain(self) -> int:
