@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from chfw_sr.broker.memory import InProcessBus
+from chfw_sr.service.ports import Store
+from chfw_sr.storage.memory import MemoryStore
 
 from .buses import BusUnderTest, InProcessUnderTest
 
@@ -29,3 +31,11 @@ async def make_bus(request: pytest.FixtureRequest) -> AsyncIterator[MakeBus]:
 async def bus(make_bus: MakeBus) -> BusUnderTest:
     """Give an empty bus."""
     return await make_bus()
+
+
+@pytest.fixture(params=["memory"])
+async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+    """Give an empty store."""
+    store = MemoryStore()
+    yield store
+    await store.close()
