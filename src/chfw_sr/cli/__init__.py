@@ -1,1 +1,20 @@
-"""(docstring to come)."""
+"""The command line, `chfw-sr`: one module per group of commands, all registered on one application."""
+
+from . import campaigns, catalogue, database, documents, hubs, inventory, pki, queues, replay, report, users
+from .app import app, main
+
+__all__ = [
+    "app",
+    "campaigns",
+    "catalogue",
+    "database",
+    "documents",
+    "hubs",
+    "inventory",
+    "main",
+    "pki",
+    "queues",
+    "replay",
+    "report",
+    "users",
+]

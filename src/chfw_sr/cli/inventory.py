@@ -1,0 +1,134 @@
+"""`chfw-sr inventory`: the hubs."""
+
+import asyncio
+import os
+import stat
+import sys
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+import typer
+
+from chfw_sr.campaign.model import Hub
+from chfw_sr.service.ports import ImportCount, Store
+from chfw_sr.service.registration import InvalidFile, InventoryChunk, Problem, read_inventory
+
+from .app import SHOWN_PROBLEMS, CommandError, command, command_group, with_store
+from .output import Bar, JsonOption, note, print_json, progress_bar
+
+MAX_LINE = 65_536
+"""Octets of one line, so that memory stays bounded whatever the file is."""
+
+_BAR_LINES = 1000
+
+inventory_app = command_group("inventory", "Import the inventory of Communications Hubs.")
+
+
+@dataclass(slots=True)
+class _Faults:
+    """What was wrong so far: the first few problems, and how many lines are bad."""
+
+    lines: int = 0
+    shown: list[Problem] = field(default_factory=list)
+
+    def add(self, chunk: InventoryChunk) -> None:
+        self.lines += chunk.bad_rows
+        self.shown += chunk.problems[: SHOWN_PROBLEMS - len(self.shown)]
+
+    def report(self, source: str) -> str:
+        lines = [f"{source}: {problem}" for problem in self.shown]
+        return "\n".join([*lines, f"{source}: bad lines: {self.lines}"])
+
+
+@command(inventory_app, "import")
+def import_inventory(
+    context: typer.Context,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="CSV; - reads stdin.")],
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Import the good lines, leave out the bad ones.")
+    ] = False,
+    json_output: JsonOption = False,
+) -> None:
+    """Add hubs, or replace the data of those that are known. All or nothing, unless --skip-bad.
+
+    FILE is CSV in UTF-8 with a header; it may be of any length. Its columns may stand in any order.
+
+    Columns:
+      eui                      as in 90-B3-D5-1F-30-A0-00-01
+      manufacturer, model      1 to 30 characters each
+      firmware_version         1 to 8 characters
+      region                   North, Central or South
+      status                   Commissioned, Pending, InstalledNotCommissioned,
+                               Suspended, Decommissioned or Withdrawn
+      import_supplier, gas_supplier, electricity_distributor, gas_transporter
+                               EUIs of the responsible Users; may be empty or missing
+
+    Bad lines are reported with line number and field: the first 20 in full, all of them counted. With --skip-bad the
+    exit code is 0 all the same.
+
+    Example:
+      chfw-sr inventory import hubs.csv
+      zcat hubs.csv.gz | chfw-sr inventory import --skip-bad -
+    """
+    faults = _Faults()
+
+    with _opened(file) as octets, progress_bar("importing hubs", _size(octets)) as bar:
+
+        async def load(store: Store) -> ImportCount:
+            chunks = _good_chunks(octets, file, faults, bar, skip_bad=skip_bad)
+            return await store.register.import_hubs(chunks, datetime.now(UTC))
+
+        count = with_store(context, load)
+    if faults.lines:
+        note(faults.report(file))
+    if json_output:
+        print_json(
+            {"added": count.added, "changed": count.changed, "unchanged": count.unchanged, "skipped": faults.lines}
+        )
+    note(f"hubs: {count.added} added, {count.changed} changed, {count.unchanged} unchanged, {faults.lines} skipped")
+
+
+@contextmanager
+def _opened(file: str) -> Iterator[BinaryIO]:
+    if file == "-":
+        yield sys.stdin.buffer
+        return
+    with Path(file).open("rb") as octets:
+        yield octets
+
+
+def _size(octets: BinaryIO) -> int | None:
+    try:
+        status = os.fstat(octets.fileno())
+    except OSError:  # stdin is not always a file
+        return None
+    return status.st_size if stat.S_ISREG(status.st_mode) else None
+
+
+async def _good_chunks(
+    octets: BinaryIO, source: str, faults: _Faults, bar: Bar, *, skip_bad: bool
+) -> AsyncIterator[Sequence[Hub]]:
+    """Give the good hubs; once a line is bad and that matters, only count to the end, then raise."""
+    chunks = read_inventory(_lines(octets, source, bar), source)
+    while chunk := await asyncio.to_thread(next, chunks, None):
+        faults.add(chunk)
+        if chunk.hubs and (skip_bad or not faults.lines):
+            yield chunk.hubs
+    if faults.lines and not skip_bad:
+        raise CommandError(f"{faults.report(source)}\nnothing was imported; correct the lines, or use --skip-bad")
+
+
+def _lines(octets: BinaryIO, source: str, bar: Bar) -> Iterator[str]:
+    """Decode line by line; what is not UTF-8 becomes lone surrogates, which no field accepts."""
+    read = 0
+    for number, line in enumerate(iter(lambda: octets.readline(MAX_LINE), b""), start=1):
+        if len(line) == MAX_LINE:
+            raise InvalidFile(source, [Problem(number, None, f"longer than {MAX_LINE} octets; is this a CSV file?")])
+        read += len(line)
+        if number % _BAR_LINES == 0:
+            bar.reached(read)
+        yield line.decode("utf-8", "surrogateescape")
