@@ -1,0 +1,167 @@
+"""Octets to a parsed document, without trusting a single octet.
+
+The bounds hold before anything is done whose cost they bound:
+
+1. size, in octets;
+2. characters: the octets are decoded strictly and handed on as UTF-8, so that what follows sees every document alike;
+3. counts of `<` and `=` (they bound elements and attributes, hence memory), no NUL, no `<!DOCTYPE` anywhere: without a
+   DTD there are no entities to expand, no defaults and nothing external to fetch;
+4. parsing, without network, entities or the parser's options for huge documents;
+5. depth, attributes of an element and namespaces in scope, since canonicalisation costs elements x (namespaces in
+   scope)²; and no processing instructions, since they are signed but never read.
+
+Comments are dropped while parsing, because canonicalisation without comments drops them too: a text that is read is the
+text that was signed, whole.
+"""
+
+import functools
+import re
+from dataclasses import dataclass
+
+from lxml import etree
+
+from chfw_sr.messages import Rejected, ResponseCode
+
+from .namespaces import Element
+
+_DECLARED = re.compile(r"""<\?xml\s[^>]*?\sencoding\s*=\s*["']([A-Za-z][A-Za-z0-9._-]*)["']""")
+_CODECS = {"utf-8": "utf-8", "us-ascii": "ascii", "iso-8859-1": "latin-1"}
+_UTF8_MARK = b"\xef\xbb\xbf"
+_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_UTF16_NAMES = frozenset({"utf-16", "utf-16le", "utf-16be"})
+_LONGEST_DECLARATION = 200  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a document may cost. The defaults hold every legal document of the wire contract several times over.
+
+    Attributes:
+        max_octets: its size, in octets as received.
+        max_markup: how many `<`, and how many `=`, its text may have.
+        max_depth: how deep its elements may nest.
+        max_attributes: attributes of one element.
+        max_namespaces: namespace declarations in scope of one element.
+
+    Source: wire contract §6 (`E900`).
+    """
+
+    max_octets: int = 4 * 1024 * 1024
+    max_markup: int = 200_000
+    max_depth: int = 64
+    max_attributes: int = 32
+    max_namespaces: int = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A well-formed document within its limits; nothing else is known of it.
+
+    Attributes:
+        root: the root element; nobody changes the tree.
+        octets: the document as it was received.
+    """
+
+    root: Element
+    octets: bytes
+
+
+def parse(octets: bytes, limits: Limits) -> Parsed:
+    """Parse a document within its limits.
+
+    Args:
+        octets: the document as received, in UTF-8 (or US-ASCII; ISO-8859-1 if it says so; UTF-16 with its
+            byte order mark).
+        limits: what it may cost.
+
+    Raises:
+        Rejected: `E900`, with the line where there is one.
+
+    Source: wire contract §6.
+    """
+    if len(octets) > limits.max_octets:
+        raise _refused(f"the document has {len(octets)} octets; at most {limits.max_octets} are accepted")
+    text = _as_utf8(octets)
+    _count(text, limits)
+    parser = etree.XMLParser(
+        encoding="utf-8",
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        huge_tree=False,
+        remove_comments=True,
+        collect_ids=False,
+    )
+    try:
+        root = etree.fromstring(text, parser)
+    except etree.XMLSyntaxError as error:
+        raise _refused(f"not well-formed: {(error.msg or 'no document')[:200]}", line=error.lineno) from None
+    _measure(root, text, limits)
+    return Parsed(root, octets)
+
+
+def _refused(reason: str, *, line: int | None = None) -> Rejected:
+    return Rejected(ResponseCode.E900, reason, line=line or None)
+
+
+def _as_utf8(octets: bytes) -> bytes:
+    if octets.startswith(_UTF16_MARKS):
+        text = _decode(octets, "utf-16")
+        if _declared(text) not in {None, *_UTF16_NAMES}:
+            raise _refused("the document is in UTF-16, but declares another encoding", line=1)
+        return text.encode()
+    octets = octets.removeprefix(_UTF8_MARK)
+    declared = _declared(octets[:_LONGEST_DECLARATION].decode("latin-1"))
+    codec = _CODECS.get(declared or "utf-8")
+    if codec is None:
+        raise _refused(f"the declared encoding {declared!r:.40} does not fit; write UTF-8", line=1)
+    text = _decode(octets, codec)
+    return octets if codec != "latin-1" else text.encode()
+
+
+def _decode(octets: bytes, codec: str) -> str:
+    try:
+        return octets.decode(codec)
+    except UnicodeDecodeError as error:
+        line = octets.count(b"\n", 0, error.start) + 1
+        raise _refused(f"octet {error.start} does not fit the encoding {codec}", line=line) from None
+
+
+def _declared(text: str) -> str | None:
+    match = _DECLARED.match(text[:_LONGEST_DECLARATION])
+    return match[1].lower() if match else None
+
+
+def _count(text: bytes, limits: Limits) -> None:
+    if 0 in text:
+        raise _refused("the document has a NUL", line=text.count(b"\n", 0, text.index(0)) + 1)
+    doctype = text.find(b"<!DOCTYPE")
+    if doctype >= 0:
+        raise _refused("a DOCTYPE is not accepted", line=text.count(b"\n", 0, doctype) + 1)
+    if text.count(b"<") > limits.max_markup or text.count(b"=") > limits.max_markup:
+        raise _refused(f"the document has more than {limits.max_markup} tags or attributes")
+
+
+@functools.lru_cache(maxsize=8)
+def _beyond(limits: Limits) -> tuple[tuple[etree.XPath, str], ...]:
+    return (
+        (etree.XPath(f"boolean({'/*' * (limits.max_depth + 1)})"), f"more than {limits.max_depth} levels of elements"),
+        (
+            etree.XPath(f"boolean(//*[@*[{limits.max_attributes + 1}]])"),
+            f"an element with more than {limits.max_attributes} attributes",
+        ),
+        (etree.XPath("boolean(//processing-instruction())"), "a processing instruction, which is not accepted"),
+    )
+
+
+def _measure(root: Element, text: bytes, limits: Limits) -> None:
+    for holds, what in _beyond(limits):
+        if holds(root):
+            raise _refused(f"the document has {what}")
+    # Counting declarations needs a slow walk: only a document that mentions them often enough is walked.
+    if text.count(b"xmlns") > limits.max_namespaces:
+        in_scope = 0
+        for event, _ in etree.iterwalk(root, events=("start-ns", "end-ns")):
+            in_scope += 1 if event == "start-ns" else -1
+            if in_scope > limits.max_namespaces:
+                raise _refused(f"the document has more than {limits.max_namespaces} namespaces in scope of an element")

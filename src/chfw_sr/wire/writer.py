@@ -1,0 +1,369 @@
+"""Messages to octets: requests, responses and alerts in canonical form, signed (wire contract §3 to §5)."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+from chfw_sr.messages import (
+    ALERTS,
+    SERVICE_REFERENCES,
+    Activation,
+    Alert,
+    AlertBody,
+    CampaignRequest,
+    CampaignStageChanged,
+    CampaignStatus,
+    CampaignStatusReport,
+    CommsHubFirmwareActivation,
+    CommsHubFirmwareActivationFailed,
+    CreateFirmwareCampaign,
+    Fault,
+    FirmwareActivationWarning,
+    Payload,
+    PilotPlan,
+    PilotPlanConfirmed,
+    PilotPlanPublished,
+    PilotPreferencesAccepted,
+    PilotPreferencesDeleted,
+    PilotPreferencesPartlyAccepted,
+    PilotPreferencesWarning,
+    PublishPilotPlan,
+    PublishSafeLaunchSchedule,
+    ReportFirmwareActivation,
+    ResponseID,
+    SafeLaunchPlan,
+    SafeLaunchSchedulePublished,
+    ServiceRequest,
+    ServiceRequestCompleted,
+    ServiceRequestRejected,
+    ServiceResponse,
+    UpdateCampaignState,
+    UpdatePilotPreferences,
+)
+
+from .namespaces import SCHEMA_VERSION, SR
+from .render import devices, element, instant, optional, period, schedule, status, text, warning
+from .signer import Signer
+
+_ROOT: Final = f' xmlns:sr="{SR}" schemaVersion="{SCHEMA_VERSION}"><sr:Header>'
+_REQUEST: Final = f"<sr:Request{_ROOT}"
+_RESPONSE: Final = f"<sr:Response{_ROOT}"
+
+
+def write_alert(alert: Alert, response_id: ResponseID, at: datetime, signer: Signer) -> bytes:
+    """Write and sign a DCC Alert.
+
+    Args:
+        alert: what it says.
+        response_id: its name.
+        at: its ResponseDateTime; aware.
+        signer: the DCC's key.
+
+    Returns:
+        The document in canonical form.
+
+    Source: wire contract §5.
+    """
+    body = alert.body
+    return signer.envelop(
+        f"{_RESPONSE}<sr:ResponseID>{response_id}</sr:ResponseID><sr:ResponseCode>I0</sr:ResponseCode>"
+        f"<sr:ResponseDateTime>{instant(at)}</sr:ResponseDateTime></sr:Header><sr:Body><sr:DCCAlertMessage>"
+        f"<sr:DCCAlertCode>{body.code}</sr:DCCAlertCode><sr:DCCAlert>{_ALERTS[type(body)](body)}</sr:DCCAlert>"
+        "</sr:DCCAlertMessage></sr:Body></sr:Response>".encode()
+    )
+
+
+def write_response(response: ServiceResponse, signer: Signer) -> bytes:
+    """Write and sign a Service Response.
+
+    Args:
+        response: what it says.
+        signer: the DCC's key.
+
+    Returns:
+        The document in canonical form.
+
+    Source: wire contract §4.
+    """
+    payload = response.payload
+    return signer.envelop(
+        f"{_RESPONSE}<sr:RequestID>{response.request_id}</sr:RequestID>"
+        f"<sr:ResponseID>{response.request_id.response_id()}</sr:ResponseID>"
+        f"<sr:ResponseCode>{response.code}</sr:ResponseCode>"
+        f"<sr:ResponseDateTime>{instant(response.at)}</sr:ResponseDateTime></sr:Header><sr:Body><sr:ResponseMessage>"
+        f"{_references(response.srv)}{'' if payload is None else _PAYLOADS[type(payload)](payload)}"
+        "</sr:ResponseMessage></sr:Body></sr:Response>".encode()
+    )
+
+
+def write_request(request: ServiceRequest, signer: Signer | None) -> bytes:
+    """Write a Service Request, and sign it unless the signer is None.
+
+    Args:
+        request: what it says.
+        signer: the originator's key.
+
+    Returns:
+        The document in canonical form.
+
+    Source: wire contract §3.
+    """
+    first, preceding, body = request.first_in_sequence, request.preceding_request_id, request.body
+    name = SERVICE_REFERENCES[request.srv].element
+    campaign = element("CampaignID", body.campaign_id) if isinstance(body, CampaignRequest) else ""
+    rest = _REQUESTS[type(body)](body) if type(body) in _REQUESTS else ""
+    unsigned = (
+        f"{_REQUEST}<sr:RequestID>{request.request_id}</sr:RequestID>"
+        f"{'' if first is None else element('FirstInSequence', 'true' if first else 'false')}"
+        f"{'' if preceding is None else element('PrecedingServiceRequestID', str(preceding))}"
+        f"<sr:CommandVariant>{request.command_variant}</sr:CommandVariant>{_references(request.srv)}</sr:Header>"
+        f"<sr:Body>{element(name, campaign + rest)}</sr:Body></sr:Request>".encode()
+    )
+    return unsigned if signer is None else signer.envelop(unsigned)
+
+
+def _references(srv: str | None) -> str:
+    """Write ServiceReference and ServiceReferenceVariant: 8.14 and 8.14.3, or for ours 11.6 twice."""
+    if srv is None:
+        return ""
+    return element("ServiceReference", text(".".join(srv.split(".")[:2]))) + element(
+        "ServiceReferenceVariant", text(srv)
+    )
+
+
+def _created(body: CreateFirmwareCampaign) -> str:
+    bounds = body.pilot_devices
+    return (
+        element("DeviceManufacturer", text(body.manufacturer))
+        + element("DeviceModel", text(body.model))
+        + element("FirmwareVersion", text(body.firmware_version))
+        + "".join(element("CSPRegion", region) for region in body.regions)
+        + period("PilotPeriod", body.pilot_period)
+        + period("SafeLaunchPeriod", body.safe_launch_period)
+        + element("MinimumNoticeDays", str(body.minimum_notice_days))
+        + (
+            ""
+            if bounds is None
+            else element(
+                "PilotDevicesPerSupplier",
+                element("Minimum", str(bounds.minimum)) + element("Maximum", str(bounds.maximum)),
+            )
+        )
+        + element("FailureThreshold", f"{body.failure_threshold:f}")
+    )
+
+
+def _activation(activation: Activation) -> str:
+    return element(
+        "Activation",
+        element("DeviceID", activation.device_id)
+        + element("FirmwareVersion", text(activation.firmware_version))
+        + element("ActivationDateTime", instant(activation.at))
+        + element("Result", activation.result)
+        + optional("FailureReason", activation.failure_reason),
+    )
+
+
+def _reported(body: ReportFirmwareActivation) -> str:
+    return "".join(map(_activation, body.activations))
+
+
+def _preferences(body: UpdatePilotPreferences) -> str:
+    return devices("PreferredPilotList", body.preferred_list) + schedule(
+        "PreferredPilotSchedule", body.preferred_schedule
+    )
+
+
+def _published_plan(body: PublishPilotPlan) -> str:
+    return (
+        element("ResponseDeadline", instant(body.response_deadline))
+        + schedule("DefaultPilotSchedule", body.default_schedule)
+        + devices("DefaultPilotList", body.default_list)
+    )
+
+
+def _published_safe_launch(body: PublishSafeLaunchSchedule) -> str:
+    return schedule("SafeLaunchSchedule", body.schedule)
+
+
+def _updated_state(body: UpdateCampaignState) -> str:
+    return element("Action", body.action) + element("Reason", text(body.reason))
+
+
+# What stands in each body after its CampaignID; the bodies that are not here hold nothing else.
+_REQUESTS: Final[dict[type, Callable[..., str]]] = {
+    UpdatePilotPreferences: _preferences,
+    CreateFirmwareCampaign: _created,
+    PublishPilotPlan: _published_plan,
+    PublishSafeLaunchSchedule: _published_safe_launch,
+    UpdateCampaignState: _updated_state,
+    ReportFirmwareActivation: _reported,
+}
+
+
+def _pilot_plan(plan: PilotPlan) -> str:
+    return element(
+        "PilotPlan",
+        element("CampaignID", plan.campaign_id)
+        + element("Stage", plan.stage)
+        + element("FirmwareVersion", text(plan.firmware_version))
+        + element("ResponseDeadline", instant(plan.response_deadline))
+        + devices("DefaultPilotList", plan.default_list)
+        + schedule("DefaultPilotSchedule", plan.default_schedule)
+        + devices("PreferredPilotList", plan.preferred_list)
+        + schedule("PreferredPilotSchedule", plan.preferred_schedule)
+        + devices("ConfirmedPilotList", plan.confirmed_list)
+        + schedule("ConfirmedPilotSchedule", plan.confirmed_schedule),
+    )
+
+
+def _safe_launch_plan(plan: SafeLaunchPlan) -> str:
+    return element(
+        "SafeLaunchPlan",
+        element("CampaignID", plan.campaign_id)
+        + schedule("SafeLaunchSchedule", plan.schedule)
+        + devices("DeviceIDList", plan.devices),
+    )
+
+
+def _activation_warning(value: FirmwareActivationWarning) -> str:
+    return element("FirmwareActivationWarning", devices("InvalidDeviceIDList", value.invalid))
+
+
+def _fault(fault: Fault) -> str:
+    line = None if fault.line is None else str(fault.line)
+    return element(
+        "Fault", element("Reason", text(fault.reason)) + optional("Path", fault.path) + optional("Line", line)
+    )
+
+
+_PAYLOADS: Final[dict[type[Payload], Callable[..., str]]] = {
+    PilotPlan: _pilot_plan,
+    SafeLaunchPlan: _safe_launch_plan,
+    CampaignStatus: status,
+    PilotPreferencesWarning: warning,
+    FirmwareActivationWarning: _activation_warning,
+    Fault: _fault,
+}
+
+
+def _alert(body: AlertBody, content: str) -> str:
+    return element(ALERTS[body.code].element, content)
+
+
+def _activated(body: CommsHubFirmwareActivation) -> str:
+    return _alert(body, element("DeviceID", body.device_id) + element("FirmwareVersion", text(body.firmware_version)))
+
+
+def _failed(body: CommsHubFirmwareActivationFailed) -> str:
+    return _alert(
+        body,
+        optional("CampaignID", body.campaign_id)
+        + element("DeviceID", body.device_id)
+        + element("FirmwareVersion", text(body.firmware_version))
+        + optional("FailureReason", body.failure_reason),
+    )
+
+
+def _plan_published(body: PilotPlanPublished) -> str:
+    return _alert(
+        body,
+        element("CampaignID", body.campaign_id)
+        + element("FirmwareVersion", text(body.firmware_version))
+        + element("DeviceManufacturer", text(body.manufacturer))
+        + element("DeviceModel", text(body.model))
+        + element("ResponseDeadline", instant(body.response_deadline))
+        + devices("DefaultPilotList", body.default_list)
+        + schedule("DefaultPilotSchedule", body.default_schedule),
+    )
+
+
+def _outcome(body: PilotPreferencesAccepted | PilotPreferencesPartlyAccepted) -> str:
+    return (
+        element("CampaignID", body.campaign_id)
+        + element("ServiceRequestID", str(body.request_id))
+        + element("AcceptedDevices", str(body.accepted))
+        + element("RefusedDevices", str(body.refused))
+    )
+
+
+def _accepted(body: PilotPreferencesAccepted) -> str:
+    return _alert(body, _outcome(body))
+
+
+def _partly_accepted(body: PilotPreferencesPartlyAccepted) -> str:
+    return _alert(body, _outcome(body) + warning(body.warning))
+
+
+def _rejected(body: ServiceRequestRejected) -> str:
+    return _alert(
+        body,
+        element("ServiceRequestID", str(body.request_id))
+        + optional("ServiceReferenceVariant", body.srv)
+        + element("ResponseCode", body.response_code)
+        + element("Reason", text(body.reason)),
+    )
+
+
+def _confirmed(body: PilotPlanConfirmed) -> str:
+    return _alert(
+        body,
+        element("CampaignID", body.campaign_id)
+        + devices("PilotList", body.pilot_list)
+        + schedule("PilotSchedule", body.schedule)
+        + element("ListSource", body.list_source)
+        + element("ScheduleSource", body.schedule_source),
+    )
+
+
+def _stage_changed(body: CampaignStageChanged) -> str:
+    return _alert(
+        body,
+        element("CampaignID", body.campaign_id)
+        + element("PreviousStage", body.previous)
+        + element("Stage", body.stage)
+        + optional("Reason", body.reason),
+    )
+
+
+def _safe_launch_published(body: SafeLaunchSchedulePublished) -> str:
+    return _alert(
+        body,
+        element("CampaignID", body.campaign_id)
+        + element("FirmwareVersion", text(body.firmware_version))
+        + schedule("SafeLaunchSchedule", body.schedule)
+        + element("DeviceCount", str(body.device_count)),
+    )
+
+
+def _status_report(body: CampaignStatusReport) -> str:
+    return status(body.status)
+
+
+def _deleted(body: PilotPreferencesDeleted) -> str:
+    return _alert(body, element("CampaignID", body.campaign_id) + element("ServiceRequestID", str(body.request_id)))
+
+
+def _completed(body: ServiceRequestCompleted) -> str:
+    return _alert(
+        body,
+        element("ServiceRequestID", str(body.request_id))
+        + element("ServiceReferenceVariant", body.srv)
+        + element("ResponseCode", body.response_code),
+    )
+
+
+_ALERTS: Final[dict[type[AlertBody], Callable[..., str]]] = {
+    CommsHubFirmwareActivation: _activated,
+    PilotPlanPublished: _plan_published,
+    PilotPreferencesAccepted: _accepted,
+    PilotPreferencesPartlyAccepted: _partly_accepted,
+    ServiceRequestRejected: _rejected,
+    PilotPlanConfirmed: _confirmed,
+    CampaignStageChanged: _stage_changed,
+    SafeLaunchSchedulePublished: _safe_launch_published,
+    CommsHubFirmwareActivationFailed: _failed,
+    CampaignStatusReport: _status_report,
+    PilotPreferencesDeleted: _deleted,
+    ServiceRequestCompleted: _completed,
+}
