@@ -1,0 +1,262 @@
+"""The processor: what becomes of a delivery, in one transaction, and what it never does."""
+
+import asyncio
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from chfw_sr.messages import (
+    EUI,
+    ReadPilotPlan,
+    RequestID,
+    ResponseCode,
+    UpdatePilotPreferences,
+)
+from chfw_sr.service.ports import Delivery, MessageKind, Unavailable
+from chfw_sr.service.processor import DEFECT, Ending
+from chfw_sr.wire import write_request
+
+from .world import (
+    ALPHA,
+    CAMPAIGN,
+    DAY,
+    DCC,
+    GASCO,
+    KEYS,
+    NORTH,
+    OPERATOR,
+    START,
+    SUSPENDED,
+    World,
+    create,
+    hub_eui,
+    publish,
+)
+
+
+@pytest.fixture
+async def world() -> World:
+    return await World().populate()
+
+
+@pytest.fixture
+async def consulting(world: World) -> World:
+    """A campaign whose Suppliers are asked."""
+    await world.send(OPERATOR, create())
+    await world.send(OPERATOR, publish([hub_eui(0), hub_eui(1), hub_eui(7)]))
+    await world.published()
+    return world
+
+
+def nominate(*numbers: int) -> UpdatePilotPreferences:
+    return UpdatePilotPreferences(campaign_id=CAMPAIGN, preferred_list=tuple(map(hub_eui, numbers)))
+
+
+async def test_a_request_ends_in_one_response_and_one_outcome_alert(world: World) -> None:
+    outcome = await world.send(OPERATOR, create())
+    assert (outcome.ending, outcome.code, outcome.alerts) == (Ending.DONE, "I99", 1)
+    response, alert = await world.published()
+    assert (response.kind, response.recipient, response.type) == (MessageKind.RESPONSE, OPERATOR, "11.20")
+    assert response.message_id == f"{DCC}:{OPERATOR}:1"
+    assert (alert.kind, alert.recipient, alert.type) == (MessageKind.ALERT, OPERATOR, "N911")
+    assert alert.message_id == f"{DCC}:{OPERATOR}:{alert.id}"
+
+
+async def test_the_answer_also_goes_to_reply_to_with_the_senders_correlation(world: World) -> None:
+    world.bus.declare_queue("adapter")
+    octets = world.octets(OPERATOR, create())
+    await world.process(Delivery(octets, 0, reply_to="adapter", correlation_id="c-1"))
+    response, reply, _ = await world.published()
+    assert (reply.kind, reply.recipient) == (MessageKind.REPLY, "adapter")
+    assert reply.octets == response.octets
+    assert reply.message_id == response.message_id
+    assert {reply.correlation_id, response.correlation_id} == {"c-1"}
+
+
+async def test_without_a_correlation_id_the_request_id_serves(world: World) -> None:
+    await world.send(OPERATOR, create())
+    response, _ = await world.published()
+    assert response.correlation_id == f"{OPERATOR}:{DCC}:1"
+
+
+@pytest.mark.parametrize("signed_again", [False, True])
+async def test_a_repeat_is_answered_again_and_changes_nothing(consulting: World, signed_again: bool) -> None:
+    request = consulting.request(ALPHA, nominate(0, 1))
+    octets = write_request(request, KEYS.signers[ALPHA])
+    await consulting.process(octets)
+    response, *alerts = await consulting.published()
+    assert [alert.type for alert in alerts] == ["N902"]
+    history = await consulting.store.queries.campaign_history(CAMPAIGN, 100)
+    again = write_request(request, KEYS.signers[ALPHA]) if signed_again else octets
+    assert (again != octets) is signed_again
+    (outcome,) = await consulting.process(again)
+    assert (outcome.ending, outcome.code) == (Ending.REPEATED, "I99")
+    (repeated,) = await consulting.published()
+    assert (repeated.octets, repeated.message_id) == (response.octets, response.message_id)
+    assert await consulting.store.queries.campaign_history(CAMPAIGN, 100) == history
+
+
+async def test_other_content_under_a_used_request_id_is_a_conflict_and_its_repeat_a_repeat(consulting: World) -> None:
+    first = consulting.request(ALPHA, nominate(0))
+    other = first.model_copy(update={"body": nominate(1)})
+    await consulting.process(write_request(first, KEYS.signers[ALPHA]))
+    await consulting.published()
+    octets = write_request(other, KEYS.signers[ALPHA])
+    (conflict,) = await consulting.process(octets)
+    assert (conflict.ending, conflict.code) == (Ending.REFUSED, ResponseCode.E903)
+    assert await consulting.told() == [(ALPHA, "N904")]
+    (repeat,) = await consulting.process(octets)
+    assert (repeat.ending, repeat.code) == (Ending.REPEATED, ResponseCode.E903)
+    assert await consulting.told() == []
+
+
+async def test_a_batch_decides_in_order_and_sees_its_own_changes(world: World) -> None:
+    documents = [
+        world.octets(OPERATOR, create()),
+        world.octets(OPERATOR, create()),
+        world.octets(OPERATOR, publish([hub_eui(0)])),
+        world.octets(ALPHA, nominate(0)),
+    ]
+    outcomes = await world.process(*documents)
+    assert [outcome.code for outcome in outcomes] == ["I99", "E112003", "I99", "I99"]
+
+
+async def test_a_repeat_within_one_batch_is_a_repeat(world: World) -> None:
+    request = world.request(OPERATOR, create())
+    signed = [write_request(request, KEYS.signers[OPERATOR]) for _ in range(3)]
+    other = write_request(request.model_copy(update={"body": create("CH-2027-02")}), KEYS.signers[OPERATOR])
+    outcomes = await world.process(signed[0], signed[1], other, signed[2])
+    assert [outcome.ending for outcome in outcomes] == [Ending.DONE, Ending.REPEATED, Ending.REFUSED, Ending.REPEATED]
+    assert Counter(await world.told()) == {(OPERATOR, "N911"): 1, (OPERATOR, "N904"): 1}
+
+
+async def test_a_refused_request_is_recorded_answered_and_told(world: World) -> None:
+    outcome = await world.send(ALPHA, ReadPilotPlan(campaign_id=CAMPAIGN))
+    assert (outcome.ending, outcome.code) == (Ending.REFUSED, ResponseCode.E110501)
+    assert await world.told() == [(ALPHA, "N904")]
+    (entry,) = await world.store.queries.inbox(10)
+    assert (entry.request_id, entry.code, entry.conflict) == (f"{ALPHA}:{DCC}:1", "E110501", False)
+
+
+async def test_a_read_that_is_served_alerts_nobody(consulting: World) -> None:
+    outcome = await consulting.send(ALPHA, ReadPilotPlan(campaign_id=CAMPAIGN))
+    assert (outcome.code, outcome.alerts) == (ResponseCode.I0, 0)
+    assert [message.kind for message in await consulting.published()] == [MessageKind.RESPONSE]
+
+
+@pytest.mark.parametrize(
+    ("sender", "changes", "code"),
+    [
+        (NORTH, {}, ResponseCode.E2),
+        (SUSPENDED, {}, ResponseCode.E3),
+        (OPERATOR, {"command_variant": 1}, ResponseCode.E12),
+        (OPERATOR, {"request_id": RequestID(originator=OPERATOR, target=ALPHA, counter=1)}, ResponseCode.E904),
+    ],
+)
+async def test_who_and_how(world: World, sender: EUI, changes: dict, code: ResponseCode) -> None:
+    outcome = await world.send(sender, create(), **changes)
+    assert (outcome.ending, outcome.code) == (Ending.REFUSED, code)
+    assert await world.told() == [(sender, "N904")]
+
+
+async def test_a_verified_sender_who_is_no_user_is_e1(world: World) -> None:
+    record = next(each for each in await world.store.register.users() if each.user.eui == ALPHA)
+    nobody = replace(record, user=replace(record.user, roles=frozenset()))
+    await world.store.register.save_users([nobody], START)
+    outcome = await world.send(ALPHA, ReadPilotPlan(campaign_id=CAMPAIGN))
+    assert outcome.code == ResponseCode.E1
+
+
+async def test_a_forged_request_is_quarantined_and_answered_on_its_reply_to_alone(world: World) -> None:
+    world.bus.declare_queue("forger")
+    request = world.request(OPERATOR, create())
+    forged = write_request(request, KEYS.signers[ALPHA])
+    (outcome,) = await world.process(Delivery(forged, 0, reply_to="forger", correlation_id="x"))
+    assert (outcome.ending, outcome.code) == (Ending.QUARANTINED, ResponseCode.E902)
+    reply, quarantined = await world.published()
+    assert (reply.kind, reply.recipient) == (MessageKind.REPLY, "forger")
+    assert (quarantined.kind, quarantined.octets) == (MessageKind.QUARANTINE, forged)
+    assert quarantined.headers["x-chfw-code"] == "E902"
+    (item,) = await world.store.queries.quarantined(10)
+    assert (item.octets, item.code, item.reply_to) == (forged, "E902", "forger")
+    assert await world.store.queries.inbox(10) == []
+    genuine = await world.process(write_request(request, KEYS.signers[OPERATOR]))
+    assert genuine[0].ending is Ending.DONE, "a forger must not use up another's RequestID"
+
+
+async def test_what_names_nobody_is_quarantined_and_answered_nowhere(world: World) -> None:
+    (outcome,) = await world.process(Delivery(b"<not-xml", 0, reply_to="somewhere"))
+    assert (outcome.ending, outcome.code) == (Ending.QUARANTINED, ResponseCode.E900)
+    (message,) = await world.published()
+    assert message.kind is MessageKind.QUARANTINE
+
+
+async def test_a_new_certificate_is_trusted_from_the_next_batch_on(world: World) -> None:
+    record = next(each for each in await world.store.register.users() if each.user.eui == OPERATOR)
+    await world.store.register.save_users([replace(record, certificates=())], START)
+    assert (await world.send(OPERATOR, create())).code == ResponseCode.E902
+    await world.store.register.save_users([record], START)
+    assert (await world.send(OPERATOR, create())).code == ResponseCode.I99
+
+
+async def test_a_defect_costs_the_one_message_that_meets_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    from chfw_sr.service import conduct
+
+    real = conduct.decide
+
+    def broken(request, *rest):
+        if request.body.campaign_id == "BROKEN":
+            raise ZeroDivisionError("a defect")
+        return real(request, *rest)
+
+    monkeypatch.setattr(conduct, "decide", broken)
+    outcomes = await world.process(
+        world.octets(OPERATOR, create()),
+        poisonous := world.octets(OPERATOR, create("BROKEN")),
+        world.octets(OPERATOR, create("CH-2027-02")),
+    )
+    assert [outcome.code for outcome in outcomes] == ["I99", DEFECT, "I99"]
+    (item,) = await world.store.queries.quarantined(10)
+    assert (item.octets, item.code, item.reason) == (poisonous, DEFECT, "ZeroDivisionError: a defect")
+    assert Counter(await world.told()) == {(OPERATOR, "N911"): 2}
+
+
+async def test_an_unavailable_store_changes_nothing_and_is_the_callers_to_retry(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from chfw_sr.service import processor
+
+    octets = world.octets(OPERATOR, create())
+
+    async def down(*_, **__):
+        raise Unavailable("the database went away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(processor, "dispatch", down)
+        with pytest.raises(Unavailable):
+            await world.process(octets)
+    assert await world.store.queries.inbox(10) == []
+    assert await world.store.queries.campaigns() == []
+    (outcome,) = await world.process(octets)
+    assert outcome.ending is Ending.DONE
+
+
+async def test_a_request_never_meets_a_campaign_that_is_behind_the_clock(consulting: World) -> None:
+    consulting.clock.set(START + 5 * DAY)
+    outcome = await consulting.send(ALPHA, nominate(0))
+    assert outcome.code == ResponseCode.E110602
+    view = await consulting.store.queries.campaign(CAMPAIGN)
+    assert view is not None
+    assert view.campaign.stage == "PilotConfirmed"
+    told = await consulting.told()
+    assert told[-1] == (ALPHA, "N904")
+    assert {(ALPHA, "N905"), (GASCO, "N905"), (ALPHA, "N906"), (OPERATOR, "N906")} <= set(told)
+
+
+async def test_the_same_request_fifty_times_at_once_has_one_effect(world: World) -> None:
+    request = world.request(OPERATOR, create())
+    signed = [write_request(request, KEYS.signers[OPERATOR]) for _ in range(50)]
+    outcomes = [one for many in await asyncio.gather(*(world.process(each) for each in signed)) for one in many]
+    assert Counter(outcome.ending for outcome in outcomes) == {Ending.DONE: 1, Ending.REPEATED: 49}
+    assert await world.told() == [(OPERATOR, "N911")]

@@ -1,0 +1,104 @@
+"""The relay and the clock."""
+
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+
+from chfw_sr.service.ports import MessageKind, OutboxStatus, PublishResult, Unavailable
+from chfw_sr.service.relay import Relay
+
+from .world import ALPHA, CAMPAIGN, DAY, GASCO, OPERATOR, START, World, create, hub_eui, publish
+
+
+class StubbornPublisher:
+    """Answers with what it was told to, and keeps what it was given."""
+
+    def __init__(self, *results: PublishResult | Exception) -> None:
+        self.results = list(results)
+        self.given: list = []
+
+    async def publish(self, messages):
+        self.given.append(messages)
+        result = self.results.pop(0) if self.results else PublishResult.CONFIRMED
+        if isinstance(result, Exception):
+            raise result
+        return [result] * len(messages)
+
+
+@pytest.fixture
+async def world() -> World:
+    world = await World().populate()
+    await world.send(OPERATOR, create())
+    return world
+
+
+def relay_of(world: World, publisher: StubbornPublisher) -> Relay:
+    return Relay(store=world.store, publisher=publisher, clock=world.clock, lease_seconds=60)
+
+
+async def test_what_is_confirmed_is_published_once(world: World) -> None:
+    publisher = StubbornPublisher()
+    assert await relay_of(world, publisher).drain() == 2
+    assert await relay_of(world, publisher).drain() == 0
+    (messages,) = publisher.given
+    assert [message.kind for message in messages] == [MessageKind.RESPONSE, MessageKind.ALERT]
+    entries = await world.store.queries.outbox(OutboxStatus.PUBLISHED, 10)
+    assert [entry.published_at for entry in entries] == [START, START]
+
+
+@pytest.mark.parametrize("trouble", [PublishResult.FAILED, PublishResult.UNROUTABLE, Unavailable("gone")])
+async def test_what_is_not_confirmed_comes_again_with_the_same_octets_after_the_lease(world: World, trouble) -> None:
+    publisher = StubbornPublisher(trouble)
+    relay = relay_of(world, publisher)
+    if isinstance(trouble, Exception):
+        with pytest.raises(Unavailable):
+            await relay.step()
+    else:
+        assert await relay.step() == 2
+    assert await relay.step() == 0, "claimed until the lease runs out"
+    world.clock.set(START + timedelta(seconds=61))
+    assert await relay.step() == 2
+    first, second = publisher.given
+    assert [(one.id, one.message_id, one.octets) for one in first] == [
+        (one.id, one.message_id, one.octets) for one in second
+    ]
+
+
+async def test_a_reply_that_nobody_waits_for_is_given_up(world: World) -> None:
+    from chfw_sr.service.ports import Delivery
+
+    await world.published()
+    await world.process(Delivery(world.octets(OPERATOR, create()), 0, reply_to="gone"))
+    await world.published()
+    (entry,) = await world.store.queries.outbox(OutboxStatus.UNROUTABLE, 10)
+    assert entry.message.recipient == "gone"
+    world.clock.set(START + DAY)
+    assert await world.relay.drain() == 0
+
+
+async def test_the_clock_takes_each_due_step_once(world: World) -> None:
+    await world.send(OPERATOR, publish([hub_eui(0), hub_eui(7)]))
+    await world.published()
+    assert await world.clockwork.tick() == 0
+    world.clock.set(START + 5 * DAY)
+    assert await world.clockwork.tick() == 1
+    assert await world.clockwork.tick() == 0
+    assert Counter(await world.told()) == {
+        (ALPHA, "N905"): 1,
+        (GASCO, "N905"): 1,
+        (ALPHA, "N906"): 1,
+        (GASCO, "N906"): 1,
+        (OPERATOR, "N906"): 1,
+    }
+
+
+async def test_the_clock_catches_up_after_any_standstill(world: World) -> None:
+    await world.send(OPERATOR, publish([hub_eui(0)]))
+    await world.published()
+    world.clock.set(START + 40 * DAY)
+    assert await world.clockwork.tick() == 3
+    view = await world.store.queries.campaign(CAMPAIGN)
+    assert view is not None
+    assert view.campaign.stage == "PilotComplete"
+    assert Counter(await world.told())[(OPERATOR, "N906")] == 3
