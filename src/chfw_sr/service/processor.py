@@ -202,7 +202,8 @@ class Processor:
                 outcomes[one.place] = Outcome(Ending.REPEATED, answer.code, intake.request_id, intake.srv)
                 continue
             conflict = answer.status is ClaimStatus.CONFLICT
-            outcome, response = await self._answer(work, intake, conflict, now, alerts := [])
+            alerts: list[Alert] = []
+            outcome, response = await self._answer(work, intake, conflict, now, alerts)
             records.append(InboxRecord(claims[one.place], intake.srv, ResponseCode(outcome.code), response, now))
             outgoing += _responses(one.delivery, intake, ResponseCode(outcome.code), response)
             outgoing += alerts

@@ -207,7 +207,7 @@ class Replay:
             self.recorder.alerts.clear()
             if step.at is not None:
                 await self.run_clock(step.at)
-            outcomes = ()
+            outcomes: tuple[Outcome, ...] = ()
             if step.file is not None:
                 outcomes = (
                     await self.file(folder / step.file, reply_to=step.reply_to, correlation_id=step.correlation_id),
