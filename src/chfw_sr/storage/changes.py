@@ -1,0 +1,154 @@
+"""Carries out changes, in order, and writes the history from them. Whole lists are a few statements each."""
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import assert_never, cast
+
+from sqlalchemy import Integer, and_, column, delete, exists, literal, select, true, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from chfw_sr.campaign.changes import (
+    ActivationsRecorded,
+    CampaignEvent,
+    CampaignSaved,
+    Change,
+    DefaultListSet,
+    NominationsReplaced,
+    ParticipationSaved,
+    PilotAllotted,
+    SafeLaunchAllotted,
+)
+from chfw_sr.messages import Phase
+from chfw_sr.service.ports import Cause
+
+from .activations import record_activations
+from .allotment import allot_pilot
+from .dialects import SqlDialect
+from .history import entry, record, record_hubs
+from .mapping import campaign_values, participation_values
+from .safe_launch import SafeLaunches
+from .tables import KEY, campaign_hubs, campaigns, participations
+
+
+class ChangeMaker:
+    """Carries out changes in one transaction.
+
+    Args:
+        connection: in a transaction.
+        dialect: its dialect.
+        safe_launches: which remembers what was counted.
+    """
+
+    def __init__(self, connection: AsyncConnection, dialect: SqlDialect, safe_launches: SafeLaunches) -> None:
+        self._connection = connection
+        self._dialect = dialect
+        self._safe_launches = safe_launches
+
+    async def apply(self, changes: Sequence[Change], cause: Cause) -> None:
+        """Carry out changes in order; neighbours that save participations go together."""
+        for kind, group in groupby(changes, type):
+            if kind is ParticipationSaved:
+                await self._save_participations(cast("list[ParticipationSaved]", list(group)), cause)
+                continue
+            for change in group:
+                await self._apply(change, cause)
+
+    async def _apply(self, change: Change, cause: Cause) -> None:
+        match change:
+            case CampaignSaved():
+                await self._save_campaign(change, cause)
+            case ParticipationSaved():
+                await self._save_participations([change], cause)
+            case DefaultListSet():
+                await self._set_default_list(change, cause)
+            case NominationsReplaced():
+                await self._replace_nominations(change, cause)
+            case PilotAllotted():
+                await allot_pilot(self._connection, self._dialect, change, cause)
+            case SafeLaunchAllotted():
+                await self._safe_launches.allot(change, cause)
+            case ActivationsRecorded():
+                await record_activations(self._connection, self._dialect, change, cause)
+            case _:
+                assert_never(change)
+
+    async def _save_campaign(self, change: CampaignSaved, cause: Cause) -> None:
+        """Create it, and lose the race if it is there already; or save it."""
+        values = campaign_values(change.campaign)
+        statement = self._dialect.insert(campaigns).values(values)
+        if change.event is not CampaignEvent.CREATED:
+            statement = statement.on_conflict_do_update(
+                index_elements=["campaign_id"], set_={name: statement.excluded[name] for name in values}
+            )
+        await self._connection.execute(statement)
+        detail = {"stage": change.campaign.stage.value, "reason": change.reason}
+        row = entry(change.event.value, cause, campaign_id=change.campaign.campaign_id, detail=detail)
+        await record(self._connection, self._dialect, [row])
+
+    async def _save_participations(self, changes: Sequence[ParticipationSaved], cause: Cause) -> None:
+        values = [participation_values(change.participation) for change in changes]
+        statement = self._dialect.insert(participations)
+        await self._connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=["campaign_id", "supplier"],
+                set_={name: statement.excluded[name] for name in values[0]},
+            ),
+            values,
+        )
+        rows = []
+        for change in changes:
+            part = change.participation
+            row = entry(change.event.value, cause, campaign_id=part.campaign_id, user=part.supplier, detail={})
+            rows.append(row)
+        await record(self._connection, self._dialect, rows)
+
+    async def _set_default_list(self, change: DefaultListSet, cause: Cause) -> None:
+        data = [
+            (hub, supplier, position)
+            for supplier, listed in change.parts.items()
+            for position, hub in enumerate(listed)
+        ]
+        named = self._dialect.rows(
+            "named", [column("hub", KEY), column("supplier", KEY), column("position", Integer)], data
+        )
+        campaign_id = literal(change.campaign_id, KEY)
+        columns = ["campaign_id", "phase", "hub", "default_supplier", "default_position", "held"]
+        values = select(campaign_id, _PILOT, named.c.hub, named.c.supplier, named.c.position, true())
+        statement = self._dialect.insert(campaign_hubs).from_select(columns, values.where(true()).order_by(named.c.hub))
+        await self._connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=["campaign_id", "phase", "hub"],
+                set_={name: statement.excluded[name] for name in ("default_supplier", "default_position", "held")},
+            )
+        )
+        listed = select(campaign_id, named.c.supplier, named.c.hub).order_by(named.c.supplier, named.c.position)
+        await record_hubs(self._connection, "DefaultListed", cause, listed)
+
+    async def _replace_nominations(self, change: NominationsReplaced, cause: Cause) -> None:
+        """Write the history first, since it is told by what was there before."""
+        row = campaign_hubs.c
+        data = [(hub, position) for position, hub in enumerate(change.hubs)]
+        named = self._dialect.rows("named", [column("hub", KEY), column("position", Integer)], data)
+        campaign_id, supplier = literal(change.campaign_id, KEY), literal(change.supplier, KEY)
+        own = and_(row.campaign_id == change.campaign_id, row.phase == Phase.PILOT.value, row.nominated_by == supplier)
+        withdrawn = and_(own, row.hub.not_in(select(named.c.hub)))
+        found = select(campaign_id, supplier, row.hub).where(withdrawn).order_by(row.hub)
+        await record_hubs(self._connection, "NominationWithdrawn", cause, found)
+        known = exists().where(own, row.hub == named.c.hub)
+        new = select(campaign_id, supplier, named.c.hub).where(~known).order_by(named.c.position)
+        await record_hubs(self._connection, "Nominated", cause, new)
+        await self._connection.execute(delete(campaign_hubs).where(withdrawn, row.default_supplier.is_(None)))
+        nobody = {"nominated_by": None, "nominated_position": None}
+        await self._connection.execute(update(campaign_hubs).where(withdrawn).values(nobody))
+        columns = ["campaign_id", "phase", "hub", "nominated_by", "nominated_position", "held"]
+        values = select(campaign_id, _PILOT, named.c.hub, supplier, named.c.position, true())
+        statement = self._dialect.insert(campaign_hubs).from_select(columns, values.where(true()).order_by(named.c.hub))
+        await self._connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=["campaign_id", "phase", "hub"],
+                set_={name: statement.excluded[name] for name in ("nominated_by", "nominated_position", "held")},
+            )
+        )
+
+
+_PILOT = literal(Phase.PILOT.value, KEY)

@@ -1,0 +1,94 @@
+"""Brings a database's schema up to date, with alembic; also inside a running event loop."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+
+from chfw_sr.resources import resource_directory
+
+from .store import SqlStore, create_store
+
+
+class SchemaOutdated(Exception):  # noqa: N818 - it names the state of the database
+    """The database's schema is missing, or not the one that this version needs."""
+
+
+async def upgrade(target: str | SqlStore) -> None:
+    """Bring the schema up to date, in one transaction; a database without one gets one.
+
+    Args:
+        target: the database's URL, or an open store.
+
+    Raises:
+        ValueError: if the URL is not one of a database that is supported.
+        Unavailable: if the database cannot be reached.
+    """
+    async with _store(target) as store, store.database.write() as connection:
+        await connection.run_sync(_upgrade, store)
+
+
+async def current(target: str | SqlStore) -> str | None:
+    """Give the revision of the schema; None if the database has none.
+
+    Args:
+        target: the database's URL, or an open store.
+
+    Raises:
+        Unavailable: if the database cannot be reached.
+    """
+    async with _store(target) as store, store.database.read() as connection:
+        return await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
+
+
+def head() -> str:
+    """Give the revision that this version needs."""
+    revision = ScriptDirectory.from_config(_config()).get_current_head()
+    assert revision is not None
+    return revision
+
+
+async def check(target: str | SqlStore) -> None:
+    """Make sure that the schema is the one that this version needs.
+
+    Args:
+        target: the database's URL, or an open store.
+
+    Raises:
+        SchemaOutdated: if it is not.
+        Unavailable: if the database cannot be reached.
+    """
+    found, needed = await current(target), head()
+    if found is None:
+        raise SchemaOutdated("the database has no schema yet")
+    if found != needed:
+        raise SchemaOutdated(f"the database's schema is of revision {found}; this version needs {needed}")
+
+
+def _upgrade(connection: Connection, store: SqlStore) -> None:
+    store.database.dialect.migration_lock(connection)
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(resource_directory("migrations")).replace("%", "%%"))
+    return config
+
+
+@asynccontextmanager
+async def _store(target: str | SqlStore) -> AsyncIterator[SqlStore]:
+    if isinstance(target, SqlStore):
+        yield target
+        return
+    store = create_store(target)
+    try:
+        yield store
+    finally:
+        await store.close()

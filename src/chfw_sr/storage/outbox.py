@@ -1,0 +1,142 @@
+"""The outbox: messages that are to be published, each claimed by one relay at a time."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row, column, delete, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from chfw_sr.service.ports import MessageKind, OutboxEntry, OutboxMessage, OutboxStatus
+
+from .dialects import SqlDialect
+from .tables import SERIAL, outbox
+from .transactions import Database
+
+MESSAGE = (
+    outbox.c.id,
+    outbox.c.kind,
+    outbox.c.recipient,
+    outbox.c.message_id,
+    outbox.c.type,
+    outbox.c.octets,
+    outbox.c.created_at,
+    outbox.c.correlation_id,
+    outbox.c.headers,
+)
+"""The columns of a message."""
+
+
+class SqlOutbox:
+    """The relay's door; an `Outbox`.
+
+    Args:
+        database: where the outbox is.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def claim(self, token: str, limit: int, now: datetime, lease_seconds: float) -> Sequence[OutboxMessage]:
+        """Claim up to `limit` messages that are ready, or whose lease ran out, in order of id, in one statement."""
+        free = select(outbox.c.id).where(
+            outbox.c.published_at.is_(None), or_(outbox.c.leased_until.is_(None), outbox.c.leased_until <= now)
+        )
+        free = self._database.dialect.for_update(free.order_by(outbox.c.id).limit(limit), skip_locked=True)
+        chosen = free.cte("chosen")
+        statement = (
+            update(outbox)
+            .where(outbox.c.id.in_(select(chosen.c.id)))
+            .values(
+                status=OutboxStatus.CLAIMED.value,
+                token=token,
+                leased_until=now + timedelta(seconds=lease_seconds),
+                attempts=outbox.c.attempts + 1,
+            )
+            .returning(*MESSAGE)
+        )
+        async with self._database.write() as connection:
+            rows = (await connection.execute(statement)).all()
+        return sorted(map(to_message, rows), key=lambda message: message.id)
+
+    async def mark(self, token: str, ids: Sequence[int], status: OutboxStatus, now: datetime) -> int:
+        """Mark claimed messages as `PUBLISHED`, `UNROUTABLE`, or `READY` again; give how many were still ours.
+
+        Raises:
+            ValueError: if the status is `CLAIMED`.
+        """
+        if status is OutboxStatus.CLAIMED:
+            raise ValueError("messages become claimed by claiming them")
+        if not ids:
+            return 0
+        named = self._database.dialect.rows("named", [column("id", SERIAL)], [(number,) for number in sorted(set(ids))])
+        statement = (
+            update(outbox)
+            .where(outbox.c.id.in_(select(named.c.id)), outbox.c.token == token)
+            .values(
+                status=status.value,
+                token=None,
+                leased_until=None,
+                published_at=None if status is OutboxStatus.READY else now,
+            )
+        )
+        async with self._database.write() as connection:
+            return (await connection.execute(statement)).rowcount
+
+    async def purge(self, before: datetime, limit: int) -> int:
+        """Delete up to `limit` finished messages that were published before; give how many."""
+        old = select(outbox.c.id).where(outbox.c.published_at < before).order_by(outbox.c.published_at).limit(limit)
+        chosen = self._database.dialect.for_update(old, skip_locked=True).cte("chosen")
+        async with self._database.write() as connection:
+            deleted = delete(outbox).where(outbox.c.id.in_(select(chosen.c.id))).returning(outbox.c.id)
+            return len((await connection.execute(deleted)).all())
+
+
+async def enqueue(connection: AsyncConnection, dialect: SqlDialect, messages: Sequence[OutboxMessage]) -> None:
+    """Put messages into the outbox.
+
+    Raises:
+        RuntimeError: if an id is there already, which is a defect: ids come from `reserve`.
+    """
+    values = [
+        {
+            "id": message.id,
+            "kind": message.kind.value,
+            "recipient": message.recipient,
+            "message_id": message.message_id,
+            "type": message.type,
+            "octets": message.octets,
+            "correlation_id": message.correlation_id,
+            "headers": dict(message.headers),
+            "created_at": message.created_at,
+            "status": OutboxStatus.READY.value,
+            "attempts": 0,
+        }
+        for message in messages
+    ]
+    try:
+        await dialect.bulk_insert(connection, outbox, values)
+    except Exception as error:
+        if dialect.is_duplicate(error):
+            raise RuntimeError("an id of the outbox is used already") from error
+        raise
+
+
+def to_message(row: Row[Any]) -> OutboxMessage:
+    """Read a message."""
+    return OutboxMessage(
+        id=row.id,
+        kind=MessageKind(row.kind),
+        recipient=row.recipient,
+        message_id=row.message_id,
+        type=row.type,
+        octets=row.octets,
+        created_at=row.created_at,
+        correlation_id=row.correlation_id,
+        headers=row.headers,
+    )
+
+
+def to_entry(row: Row[Any]) -> OutboxEntry:
+    """Read a message with how far it has come."""
+    return OutboxEntry(to_message(row), OutboxStatus(row.status), row.attempts, row.published_at)

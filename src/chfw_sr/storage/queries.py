@@ -1,0 +1,147 @@
+"""What happened, for people: reads of what is committed, each as of one moment."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Row, select
+
+from chfw_sr.campaign.model import Campaign
+from chfw_sr.messages import EUI, ActivationResult, CampaignID
+from chfw_sr.service.ports import (
+    ActivationRow,
+    CampaignView,
+    HistoryRow,
+    HubView,
+    InboxEntry,
+    OutboxEntry,
+    OutboxStatus,
+    Quarantined,
+)
+
+from .facts import load_cells, load_hubs, load_participations
+from .mapping import to_campaign
+from .outbox import to_entry
+from .tables import activations, campaigns, history, inbox, outbox, quarantine
+from .transactions import Database
+
+
+class SqlQueries:
+    """What happened; `Queries`.
+
+    Args:
+        database: where to look.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def campaigns(self) -> Sequence[Campaign]:
+        """Give all campaigns, oldest first."""
+        async with self._database.read() as connection:
+            query = select(campaigns).order_by(campaigns.c.created_at, campaigns.c.campaign_id)
+            return list(map(to_campaign, await connection.execute(query)))
+
+    async def campaign(self, campaign_id: CampaignID) -> CampaignView | None:
+        """Give one campaign; None if there is none."""
+        async with self._database.read() as connection:
+            found = await connection.execute(select(campaigns).where(campaigns.c.campaign_id == campaign_id))
+            row = found.one_or_none()
+            if row is None:
+                return None
+            return CampaignView(
+                to_campaign(row),
+                await load_participations(connection, [campaign_id]),
+                await load_cells(connection, campaign_id),
+            )
+
+    async def campaign_history(self, campaign_id: CampaignID, limit: int) -> Sequence[HistoryRow]:
+        """Give the newest `limit` rows about the campaign and its preferences (not hub by hub), oldest first."""
+        own = select(history).where(history.c.campaign_id == campaign_id, history.c.hub.is_(None))
+        async with self._database.read() as connection:
+            found = await connection.execute(own.order_by(history.c.id.desc()).limit(limit))
+            return list(map(_to_history, found))[::-1]
+
+    async def hub(self, eui: EUI) -> HubView | None:
+        """Give one hub with its timeline; None if there is none."""
+        async with self._database.read() as connection:
+            hub = (await load_hubs(connection, self._database.dialect, [eui])).get(eui)
+            if hub is None:
+                return None
+            past = await connection.execute(select(history).where(history.c.hub == eui).order_by(history.c.id))
+            own = select(activations).where(activations.c.hub == eui)
+            results = await connection.execute(own.order_by(activations.c.at, activations.c.recorded_at))
+            return HubView(hub, tuple(map(_to_history, past)), tuple(map(_to_activation, results)))
+
+    async def inbox(self, limit: int) -> Sequence[InboxEntry]:
+        """Give the newest `limit` requests, newest first."""
+        async with self._database.read() as connection:
+            found = await connection.execute(select(inbox).order_by(inbox.c.id.desc()).limit(limit))
+            return [
+                InboxEntry(row.request_id, bytes.fromhex(row.digest), row.srv, row.code, row.received_at, row.conflict)
+                for row in found
+            ]
+
+    async def outbox(self, status: OutboxStatus | None, limit: int) -> Sequence[OutboxEntry]:
+        """Give the oldest `limit` messages (of one status), in order of id."""
+        query = select(outbox).order_by(outbox.c.id).limit(limit)
+        if status is not None:
+            finished = status in (OutboxStatus.PUBLISHED, OutboxStatus.UNROUTABLE)
+            published = outbox.c.published_at
+            # Together with the status, so that what is not finished is found by its index.
+            query = query.where(published.is_not(None) if finished else published.is_(None))
+            query = query.where(outbox.c.status == status.value)
+        async with self._database.read() as connection:
+            return list(map(to_entry, await connection.execute(query)))
+
+    async def quarantined(self, limit: int) -> Sequence[Quarantined]:
+        """Give the newest `limit` quarantined inputs, newest first."""
+        async with self._database.read() as connection:
+            found = await connection.execute(select(quarantine).order_by(quarantine.c.id.desc()).limit(limit))
+            return list(map(_to_quarantined, found))
+
+    async def quarantined_item(self, item_id: int) -> Quarantined | None:
+        """Give one quarantined input; None if there is none."""
+        async with self._database.read() as connection:
+            found = await connection.execute(select(quarantine).where(quarantine.c.id == item_id))
+            row = found.one_or_none()
+            return None if row is None else _to_quarantined(row)
+
+
+def _to_history(row: Row[Any]) -> HistoryRow:
+    return HistoryRow(
+        id=row.id,
+        at=row.at,
+        kind=row.kind,
+        campaign_id=row.campaign_id,
+        user=row.user_eui,
+        hub=row.hub,
+        request_id=row.request_id,
+        detail=row.detail,
+    )
+
+
+def _to_activation(row: Row[Any]) -> ActivationRow:
+    return ActivationRow(
+        hub=row.hub,
+        firmware_version=row.firmware_version,
+        at=row.at,
+        result=ActivationResult(row.result),
+        failure_reason=row.failure_reason,
+        campaign_id=row.campaign_id,
+        effective=row.effective,
+        request_id=row.request_id,
+    )
+
+
+def _to_quarantined(row: Row[Any]) -> Quarantined:
+    return Quarantined(
+        octets=row.octets,
+        code=row.code,
+        reason=row.reason,
+        received_at=row.received_at,
+        reply_to=row.reply_to,
+        correlation_id=row.correlation_id,
+        source=row.source,
+        id=row.id,
+        replayed_at=row.replayed_at,
+    )

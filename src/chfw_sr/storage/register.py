@@ -1,0 +1,137 @@
+"""The register: Users, certificates and the inventory of hubs."""
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from datetime import datetime
+from itertools import count, groupby
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, MetaData, Table, delete, exists, func, insert, null, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from chfw_sr.campaign.model import Hub
+from chfw_sr.messages import EUI
+from chfw_sr.service.ports import Cause, ImportCount, UserRecord
+from chfw_sr.wire import TrustedCertificate
+
+from .history import record_hubs
+from .mapping import HUB_DATA, certificate_values, hub_values, to_certificate, to_user, user_values
+from .tables import KEY, certificates, counters, hubs, users
+from .transactions import Database
+
+imported = Table(
+    "imported_hubs",
+    MetaData(),
+    Column("place", BigInteger, nullable=False),
+    *(Column(name, KEY) for name in HUB_DATA),
+    prefixes=["TEMPORARY"],
+    postgresql_on_commit="DROP",
+)
+"""What an import brought, in order; nothing else is kept of it before it is compared with the inventory."""
+
+_CERTIFICATE_ORDER = (certificates.c.holder, certificates.c.issuer, certificates.c.serial)
+
+
+class SqlRegister:
+    """Who and what there is; a `Register`.
+
+    Args:
+        database: where it is kept.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def save_users(self, records: Sequence[UserRecord], at: datetime) -> None:  # noqa: ARG002 - the port's
+        """Add Users, or replace them with the same EUI; all or nothing. Certificates not named are withdrawn."""
+        known = {record.user.eui: record for record in records}
+        if not known:
+            return
+        values = [user_values(record.user) for record in known.values()]
+        new = [certificate_values(each) for record in known.values() for each in record.certificates]
+        dialect = self._database.dialect
+        async with self._database.write() as connection:
+            statement = dialect.insert(users)
+            await connection.execute(
+                statement.on_conflict_do_update(
+                    index_elements=["eui"], set_={name: statement.excluded[name] for name in values[0]}
+                ),
+                values,
+            )
+            named = dialect.rows("named", [users.c.eui], [(eui,) for eui in known])
+            theirs = certificates.c.holder.in_(select(named.c.eui))
+            before = (await connection.execute(select(certificates).where(theirs))).mappings().all()
+            if _fingerprints(before) == _fingerprints(new):
+                return
+            await connection.execute(delete(certificates).where(theirs))
+            if new:
+                await connection.execute(insert(certificates), new)
+            trust = update(counters).where(counters.c.name == "trust")
+            await connection.execute(trust.values(value=counters.c.value + 1))
+
+    async def users(self) -> Sequence[UserRecord]:
+        """Give all Users in order of EUI, with their certificates."""
+        async with self._database.read() as connection:
+            found = (await connection.execute(select(users).order_by(users.c.eui))).all()
+            trusted = await _certificates(connection)
+        held = {holder: tuple(each) for holder, each in groupby(trusted, key=lambda one: one.holder)}
+        return [UserRecord(to_user(row), held.get(EUI(row.eui), ())) for row in found]
+
+    async def certificates(self) -> Sequence[TrustedCertificate]:
+        """Give every certificate of the trust store."""
+        async with self._database.read() as connection:
+            return await _certificates(connection)
+
+    async def trust_revision(self) -> int:
+        """Give a number that changes whenever a certificate does."""
+        async with self._database.read() as connection:
+            revision: int = (
+                await connection.execute(select(counters.c.value).where(counters.c.name == "trust"))
+            ).scalar_one()
+        return revision
+
+    async def import_hubs(self, chunks: AsyncIterator[Sequence[Hub]], at: datetime) -> ImportCount:
+        """Add hubs or replace their data, in one transaction and constant memory."""
+        database = self._database
+        async with database.transaction() as connection:
+            with database.guard():
+                await database.dialect.create_temporary(connection, imported)
+            places = count()
+            async for chunk in chunks:
+                rows = [{"place": next(places), **hub_values(hub)} for hub in chunk]
+                with database.guard():
+                    await database.dialect.bulk_insert(connection, imported, rows)
+            with database.guard():
+                await database.dialect.index_temporary(connection, imported, "eui", "place")
+                counted = await _merge(connection, Cause(at))
+                await connection.execute(delete(imported))
+                await connection.commit()
+        return counted
+
+
+async def _merge(connection: AsyncConnection, cause: Cause) -> ImportCount:
+    """Compare what was imported with the inventory and make the difference, a statement each."""
+    later = imported.alias("later")
+    again = exists().where(later.c.eui == imported.c.eui, later.c.place > imported.c.place)
+    await connection.execute(delete(imported).where(again))
+    total: int = (await connection.execute(select(func.count()).select_from(imported))).scalar_one()
+    same = hubs.c.eui == imported.c.eui
+    data = HUB_DATA[1:]
+    differs = or_(*(hubs.c[name].is_distinct_from(imported.c[name]) for name in data))
+    changed_hubs = select(null(), null(), hubs.c.eui).join_from(imported, hubs, same).where(differs)
+    changed = await record_hubs(connection, "HubChanged", cause, changed_hubs.order_by(hubs.c.eui))
+    if changed:
+        values = {name: imported.c[name] for name in data}
+        await connection.execute(update(hubs).where(same, differs).values(values))
+    known = exists().where(same)
+    unknown = select(*(imported.c[name] for name in HUB_DATA)).where(~known).order_by(imported.c.eui)
+    added = (await connection.execute(insert(hubs).from_select(list(HUB_DATA), unknown))).rowcount
+    return ImportCount(added=added, changed=changed, unchanged=total - added - changed)
+
+
+async def _certificates(connection: AsyncConnection) -> list[TrustedCertificate]:
+    found = await connection.execute(select(certificates).order_by(*_CERTIFICATE_ORDER))
+    return list(map(to_certificate, found))
+
+
+def _fingerprints(rows: Iterable[Mapping[str, Any]]) -> set[tuple[Any, ...]]:
+    return {(row["holder"], row["der"], row["revoked_at"]) for row in rows}

@@ -1,0 +1,91 @@
+"""The store: its three doors put together."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime
+
+from sqlalchemy import func, select, update
+
+from chfw_sr.messages import CampaignID
+from chfw_sr.service.ports import Outbox, Queries, Register, UnitOfWork
+
+from .dialects import dialect_of
+from .outbox import SqlOutbox
+from .queries import SqlQueries
+from .register import SqlRegister
+from .tables import campaigns, quarantine
+from .transactions import Database
+from .unit_of_work import SqlUnitOfWork
+
+
+class SqlStore:
+    """A database; a `Store`. Connects when it is first used.
+
+    Args:
+        database: which one.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    @property
+    def outbox(self) -> Outbox:
+        """The relay's door."""
+        return SqlOutbox(self.database)
+
+    @property
+    def register(self) -> Register:
+        """Who and what there is."""
+        return SqlRegister(self.database)
+
+    @property
+    def queries(self) -> Queries:
+        """What happened."""
+        return SqlQueries(self.database)
+
+    def begin(self) -> AbstractAsyncContextManager[UnitOfWork]:
+        """Open a unit of work; raises `Unavailable` if the database is down."""
+        return self._begin()
+
+    @asynccontextmanager
+    async def _begin(self) -> AsyncIterator[UnitOfWork]:
+        async with self.database.transaction() as connection:
+            work = SqlUnitOfWork(self.database, connection)
+            try:
+                yield work
+            finally:
+                work.end()
+
+    async def due_campaigns(self, now: datetime, limit: int) -> Sequence[CampaignID]:
+        """Give up to `limit` campaigns of which a clock-driven step is due, the longest due first."""
+        due = select(campaigns.c.campaign_id).where(campaigns.c.due_at <= now)
+        async with self.database.read() as connection:
+            found = await connection.scalars(due.order_by(campaigns.c.due_at, campaigns.c.campaign_id).limit(limit))
+            return [CampaignID(campaign_id) for campaign_id in found]
+
+    async def next_due(self) -> datetime | None:
+        """Give when the next clock-driven step of any campaign is due."""
+        async with self.database.read() as connection:
+            return await connection.scalar(select(func.min(campaigns.c.due_at)))
+
+    async def mark_replayed(self, item_id: int, at: datetime) -> None:
+        """Note that a quarantined input was sent in again."""
+        async with self.database.write() as connection:
+            await connection.execute(update(quarantine).where(quarantine.c.id == item_id).values(replayed_at=at))
+
+    async def close(self) -> None:
+        """Give up all connections."""
+        await self.database.engine.dispose()
+
+
+def create_store(url: str) -> SqlStore:
+    """Make the store of a database; nothing connects yet.
+
+    Args:
+        url: `sqlite+aiosqlite:///FILE` or `postgresql+asyncpg://USER:PASSWORD@HOST/NAME`.
+
+    Raises:
+        ValueError: if it is neither.
+    """
+    dialect, parsed = dialect_of(url)
+    return SqlStore(Database(dialect.create_engine(parsed), dialect))

@@ -1,0 +1,64 @@
+"""Transactions: one that reads, one that writes, and the errors of both in the service's words."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from chfw_sr.service.ports import Unavailable
+
+from .dialects import SqlDialect
+
+
+class Database:
+    """An engine with its dialect.
+
+    Args:
+        engine: where to connect.
+        dialect: what is particular about it.
+    """
+
+    def __init__(self, engine: AsyncEngine, dialect: SqlDialect) -> None:
+        self.engine = engine
+        self.dialect = dialect
+        self._reader = engine.execution_options(**dialect.reading)
+        self._writer = engine.execution_options(**dialect.writing)
+
+    @contextmanager
+    def guard(self) -> Iterator[None]:
+        """Turn the errors of a database that is busy or away, and of a lost race, into `Unavailable`."""
+        try:
+            yield
+        except Exception as error:
+            if self.dialect.is_transient(error) or self.dialect.is_duplicate(error):
+                cause = error.orig if isinstance(error, DBAPIError) else error
+                raise Unavailable(f"the database is busy or away: {cause}") from error
+            raise
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        """Open a transaction that writes; whoever opens it commits. Errors within are not translated."""
+        with self.guard():
+            connection = await self._writer.connect()
+        try:
+            with self.guard():
+                await self.dialect.begin(connection)
+            yield connection
+        finally:
+            await connection.close()
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """Write in one go: committed at the end, unless an exception is raised."""
+        async with self.transaction() as connection:
+            with self.guard():
+                yield connection
+                await connection.commit()
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """Read as of one moment."""
+        with self.guard():
+            async with self._reader.connect() as connection:
+                yield connection
