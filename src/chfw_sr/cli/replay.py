@@ -1,21 +1,23 @@
-"""`chfw-sr replay`: files through the very same path as a broker's messages."""
+"""`chfw-sr replay` and `quarantine replay`: through the very same path as a broker's messages."""
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from chfw_sr import bootstrap
+from chfw_sr.messages import EUI
 from chfw_sr.service.processor import Outcome
 from chfw_sr.service.replay import StepResult
 from chfw_sr.service.scenario import SCENARIO_FILE, Scenario, ScenarioError, read_scenario
 from chfw_sr.settings import Settings
 
-from .app import EXIT_CODES, CommandError, ExitCode, app, settings_of
+from .app import CommandError, ExitCode, app, command, settings_of
 from .output import JsonOption, instant, note, print_json, print_table
+from .queues import quarantine_app
 
 DATABASE_FILE = "replay.sqlite3"
 """The database of a scenario, in its folder of emitted messages."""
@@ -23,12 +25,12 @@ DATABASE_FILE = "replay.sqlite3"
 Row = dict[str, object]
 
 
-@app.command(epilog=EXIT_CODES)
+@command(app, "replay")
 def replay(
     context: typer.Context,
     paths: Annotated[list[Path], typer.Argument(metavar="PATH…", help="XML files, folders of them, or scenarios.")],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for every emitted message; empty or new.")],
-    as_json: JsonOption = False,
+    json_output: JsonOption = False,
 ) -> None:
     """Send files in, through the very same path as a broker's messages, and write down everything that comes out.
 
@@ -40,13 +42,12 @@ def replay(
     DIR/replies/<reply_to>/<n>-<code>.xml and, where nobody could be held to a document, DIR/quarantine/.
     Several scenarios get a folder each below DIR.
 
-    Example: chfw-sr replay fixtures/campaign --out demo-out
+    Example:
+      chfw-sr replay fixtures/campaign --out demo-out
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise CommandError(f"{out}: not an empty folder; name another one, or remove it first", ExitCode.USAGE)
+    _prepare(out)
     scenarios, files = _sort_out(paths)
     settings = settings_of(context)
-    out.mkdir(parents=True, exist_ok=True)
     rows: list[Row] = []
     for folder, scenario in scenarios:
         target = out if len(paths) == 1 else out / folder.resolve().name
@@ -56,11 +57,17 @@ def replay(
         rows += _rows(results, scenario, folder)
     if files:
         rows += asyncio.run(_send(settings, files, out))
-    _show(rows, as_json=as_json)
+    _show(rows, json_output=json_output)
     unmet = sum(len(row["unmet"]) for row in rows if isinstance(row["unmet"], list))
     note(f"{len(rows)} steps; every message lies below {out}/")
     if unmet:
         raise CommandError(f"{unmet} expectation(s) not met: see the lines above")
+
+
+def _prepare(out: Path) -> None:
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise CommandError(f"{out}: not an empty folder; name another one, or remove it first", ExitCode.USAGE)
+    out.mkdir(parents=True, exist_ok=True)
 
 
 def _sort_out(paths: Sequence[Path]) -> tuple[list[tuple[Path, Scenario]], list[Path]]:
@@ -96,6 +103,49 @@ async def _play(settings: Settings, scenario: Scenario, folder: Path, out: Path)
         return [result async for result in bootstrap.play_scenario(settings, store, scenario, folder, out)]
 
 
+@command(quarantine_app, "replay")
+def replay_quarantined(
+    context: typer.Context,
+    item_ids: Annotated[list[int], typer.Argument(metavar="ID…", min=1, help="Numbers in `quarantine list`.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for every emitted message; empty or new.")],
+    json_output: JsonOption = False,
+) -> None:
+    """Send quarantined input in again, octets untouched: after a certificate was registered, say, or a defect mended.
+
+    What can be attributed now is processed; what cannot is quarantined anew. The old entry stays and is marked.
+
+    Example:
+      chfw-sr quarantine replay 7 8 --out replayed
+    """
+    _prepare(out)
+    rows = asyncio.run(_send_again(settings_of(context), item_ids, out))
+    _show(rows, json_output=json_output)
+    note(f"{len(rows)} sent in again; every message lies below {out}/")
+
+
+async def _send_again(settings: Settings, item_ids: Sequence[int], out: Path) -> list[Row]:
+    rows: list[Row] = []
+    async with (
+        bootstrap.open_store(settings) as store,
+        bootstrap.open_replay(settings, store, out) as replaying,
+    ):
+        items = [(item_id, await store.queries.quarantined_item(item_id)) for item_id in dict.fromkeys(item_ids)]
+        if missing := [str(item_id) for item_id, item in items if item is None]:
+            raise CommandError(f"nothing in quarantine has the number {', '.join(missing)}; nothing was sent in")
+        for item_id, item in items:
+            assert item is not None
+            replaying.recorder.alerts.clear()
+            outcome = await replaying.octets(
+                item.octets,
+                source=f"quarantine {item_id}",
+                reply_to=item.reply_to,
+                correlation_id=item.correlation_id,
+            )
+            await store.mark_replayed(item_id, bootstrap.SystemClock().now())
+            rows.append(_row(item_id, None, f"quarantine {item_id}", outcome, replaying.recorder.alerts, {}))
+    return rows
+
+
 async def _send(settings: Settings, files: Sequence[Path], out: Path) -> list[Row]:
     rows: list[Row] = []
     async with (
@@ -126,9 +176,11 @@ def _row(
     what: str,
     outcome: Outcome | None,
     alerts: Counter[tuple[str, str]],
-    names: dict[str, str],
+    names: Mapping[EUI, str],
 ) -> Row:
-    told = {f"{names.get(recipient, recipient)} {code}": count for (recipient, code), count in sorted(alerts.items())}
+    told = {
+        f"{names.get(EUI(recipient), recipient)} {code}": count for (recipient, code), count in sorted(alerts.items())
+    }
     return {
         "step": number,
         "at": at,
@@ -142,8 +194,8 @@ def _row(
     }
 
 
-def _show(rows: Sequence[Row], *, as_json: bool) -> None:
-    if as_json:
+def _show(rows: Sequence[Row], *, json_output: bool) -> None:
+    if json_output:
         print_json(list(rows))
         return
     print_table(
