@@ -3,7 +3,21 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Integer, Select, and_, case, column, func, literal, literal_column, null, select, true, update
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Select,
+    and_,
+    case,
+    column,
+    func,
+    literal,
+    literal_column,
+    null,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chfw_sr.campaign.changes import PilotAllotted
@@ -17,7 +31,7 @@ from .tables import KEY, campaign_hubs, campaigns, cells, hubs
 CELL_KEY = ("supplier", "electricity_distributor", "gas_transporter", "region", "window_id")
 """What distinguishes the cells of one phase of a campaign."""
 
-NOBODY = literal_column("''")
+NOBODY: ColumnElement[str] = literal_column("''")
 """What stands in a cell's key for "no such User"; spelt out, since a parameter is not the same twice in a GROUP BY."""
 
 PREFIXES: Mapping[Phase, str] = {Phase.PILOT: "pilot", Phase.SAFE_LAUNCH: "safe_launch"}

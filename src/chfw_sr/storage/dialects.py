@@ -1,10 +1,10 @@
 """Where SQLite and PostgreSQL differ, and the only place that knows it.
 
 Both run every transaction that writes so that what it has read stays true until it commits:
-* SQLite has one writer at a time. A transaction that writes begins with `BEGIN IMMEDIATE`, so that it waits for its turn
-  at the beginning and never fails in the middle. No row needs a lock.
-* PostgreSQL runs at READ COMMITTED with row locks. A statement that must see what another transaction did while this one
-  waited for a lock comes *after* the statement that took the lock, since each statement has a snapshot of its own.
+* SQLite has one writer at a time. A transaction that writes begins with `BEGIN IMMEDIATE`, so that it waits for its
+  turn at the beginning and never fails in the middle. No row needs a lock.
+* PostgreSQL runs at READ COMMITTED with row locks. A statement that must see what another transaction did while this
+  one waited for a lock comes *after* the statement that took the lock, since each statement has its own snapshot.
 """
 
 import json
@@ -19,6 +19,7 @@ from sqlalchemy import (
     URL,
     ColumnElement,
     Connection,
+    Dialect,
     FromClause,
     Select,
     Table,
@@ -161,7 +162,7 @@ class SQLite(SqlDialect):
     )
 
     def __init__(self) -> None:
-        self._types = sqlite.dialect()
+        self._types: Dialect = sqlite.dialect()
 
     def create_engine(self, url: URL) -> AsyncEngine:
         """Make an engine; a database in memory has one connection, since each would have a database of its own."""
@@ -171,7 +172,7 @@ class SQLite(SqlDialect):
 
         @event.listens_for(engine.sync_engine, "connect")
         def prepare(dbapi_connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-            dbapi_connection.isolation_level = None  # type: ignore[attr-defined] # transactions begin when we say so
+            dbapi_connection.isolation_level = None  # transactions begin when we say so
             cursor = dbapi_connection.cursor()
             for pragma in self._PRAGMAS:
                 cursor.execute(pragma)
@@ -268,7 +269,7 @@ class PostgreSQL(SqlDialect):
     _UNIQUE_VIOLATION = "23505"
 
     def __init__(self) -> None:
-        self._types = postgresql.asyncpg.dialect()
+        self._types: Dialect = postgresql.asyncpg.dialect()  # type: ignore[no-untyped-call]
 
     def create_engine(self, url: URL) -> AsyncEngine:
         """Make an engine whose connections are tested before use, so that a restarted server is not an error."""
@@ -397,7 +398,7 @@ def _original(error: BaseException) -> BaseException | None:
     return error.orig if isinstance(error, exc.DBAPIError) else error
 
 
-def _encoders(columns: Sequence[ColumnClause[Any]], types: Any) -> list[Callable[[Any], Any] | None]:
+def _encoders(columns: Sequence[ColumnClause[Any]], types: Dialect) -> list[Callable[[Any], Any] | None]:
     return [one.type.dialect_impl(types).bind_processor(types) for one in columns]
 
 

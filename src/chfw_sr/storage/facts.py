@@ -12,10 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chfw_sr.campaign.facts import ActivationKey, Facts, Needs
 from chfw_sr.campaign.model import Campaign, CampaignFacts, Cell, Hub, OwnLists, Participation, PlanRow
-from chfw_sr.messages import EUI, MAX_DEVICE_LIST, ActivationResult, CampaignID, Phase
+from chfw_sr.messages import EUI, MAX_DEVICE_LIST, CampaignID, Phase
 
 from .dialects import SqlDialect
-from .mapping import HUB, MEMBERSHIP, to_campaign, to_cell, to_hub, to_participation, to_tallies, to_user
+from .mapping import HUB, MEMBERSHIP, to_campaign, to_cell, to_hub, to_participation, to_plan_row, to_tallies, to_user
 from .safe_launch import SafeLaunches
 from .tables import KEY, LIVE, activations, campaign_hubs, campaigns, cells, hubs, participations, users
 
@@ -182,9 +182,7 @@ class FactFinder:
         columns = (row.default_supplier, row.default_position, row.nominated_by, row.nominated_position, row.outcome)
         query = select(row.hub, *columns).where(row.campaign_id == campaign.campaign_id, row.phase == Phase.PILOT.value)
         found = await self._connection.execute(query.order_by(row.hub))
-        return tuple(
-            PlanRow(*plan, outcome=None if outcome is None else ActivationResult(outcome)) for *plan, outcome in found
-        )
+        return tuple(map(to_plan_row, found))
 
 
 async def load_hubs(connection: AsyncConnection, dialect: SqlDialect, euis: Sequence[EUI]) -> dict[EUI, Hub]:

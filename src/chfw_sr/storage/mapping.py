@@ -1,6 +1,6 @@
 """Rows to domain and back, field by field. A row that does not map is a defect, and raises."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -17,6 +17,7 @@ from chfw_sr.campaign.model import (
     Membership,
     Participation,
     PhaseTimes,
+    PlanRow,
     Tally,
     User,
 )
@@ -37,9 +38,6 @@ from chfw_sr.messages import (
 from chfw_sr.wire import TrustedCertificate
 
 Values = dict[str, Any]
-
-NOBODY = ""
-"""What stands in a cell's key for "no such User"."""
 
 
 def user_values(user: User) -> Values:
@@ -107,7 +105,7 @@ MEMBERSHIP = ("campaign_id", "phase", "default_supplier", "nominated_by", "cell_
 _REGIONS = {region.value: region for region in Region}
 _HUB_STATUSES = {status.value: status for status in HubStatus}
 _PHASES = {phase.value: phase for phase in Phase}
-_RESULTS = {None: None, **{result.value: result for result in ActivationResult}}
+_RESULTS: dict[str | None, ActivationResult | None] = {None: None, **{each.value: each for each in ActivationResult}}
 
 
 def hub_values(hub: Hub) -> Values:
@@ -136,7 +134,7 @@ def to_hub(row: Sequence[Any]) -> Hub:
     )
 
 
-def _to_membership(  # noqa: PLR0913, PLR0917 - the columns of MEMBERSHIP
+def _to_membership(
     campaign_id: CampaignID,
     phase: str,
     default_supplier: EUI | None,
@@ -251,6 +249,12 @@ def to_participation(row: Row[Any]) -> Participation:
     )
 
 
+def to_plan_row(row: Sequence[Any]) -> PlanRow:
+    """Read a row of a plan."""
+    hub, default_supplier, default_position, nominated_by, nominated_position, outcome = row
+    return PlanRow(hub, default_supplier, default_position, nominated_by, nominated_position, _RESULTS[outcome])
+
+
 def to_cell(row: Row[Any]) -> Cell:
     """Read a cell."""
     return Cell(
@@ -269,7 +273,7 @@ def to_cell(row: Row[Any]) -> Cell:
 
 
 def _somebody(text: str) -> EUI | None:
-    return None if text == NOBODY else EUI(text)
+    return EUI(text) if text else None
 
 
 def _times_values(prefix: str, times: PhaseTimes) -> Values:
@@ -284,7 +288,7 @@ def _times_values(prefix: str, times: PhaseTimes) -> Values:
 
 
 def _to_times(prefix: str, row: Row[Any]) -> PhaseTimes:
-    found: Mapping[str, Any] = row._mapping  # noqa: SLF001 - SQLAlchemy's documented name
+    found = row._mapping  # noqa: SLF001 - SQLAlchemy's documented name
     return PhaseTimes(
         starts_at=found[f"{prefix}_starts_at"],
         ends_at=found[f"{prefix}_ends_at"],

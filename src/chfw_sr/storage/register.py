@@ -5,7 +5,21 @@ from datetime import datetime
 from itertools import count, groupby
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, MetaData, Table, delete, exists, func, insert, null, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    MetaData,
+    RowMapping,
+    Table,
+    delete,
+    exists,
+    func,
+    insert,
+    null,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chfw_sr.campaign.model import Hub
@@ -133,5 +147,5 @@ async def _certificates(connection: AsyncConnection) -> list[TrustedCertificate]
     return list(map(to_certificate, found))
 
 
-def _fingerprints(rows: Iterable[Mapping[str, Any]]) -> set[tuple[Any, ...]]:
+def _fingerprints(rows: Iterable[Mapping[str, Any] | RowMapping]) -> set[tuple[Any, ...]]:
     return {(row["holder"], row["der"], row["revoked_at"]) for row in rows}

@@ -1,10 +1,8 @@
 """The Safe Launch: all target hubs that are left, counted and then allotted in one statement (wire contract §3, 11.22).
 
-What was counted is kept in a temporary table, in order of EUI with its rank, so that the hubs allotted are those counted
-whatever other transactions do meanwhile. There may be millions; none of them comes here.
+What was counted is kept in a temporary table, in order of EUI with its rank, so that the hubs allotted are those
+counted whatever other transactions do meanwhile. There may be millions; none of them comes here.
 """
-
-from collections.abc import Mapping
 
 from sqlalchemy import (
     BigInteger,

@@ -66,7 +66,8 @@ class SqlStore:
     async def next_due(self) -> datetime | None:
         """Give when the next clock-driven step of any campaign is due."""
         async with self.database.read() as connection:
-            return await connection.scalar(select(func.min(campaigns.c.due_at)))
+            earliest: datetime | None = await connection.scalar(select(func.min(campaigns.c.due_at)))
+        return earliest
 
     async def mark_replayed(self, item_id: int, at: datetime) -> None:
         """Note that a quarantined input was sent in again."""

@@ -5,6 +5,7 @@ of a campaign: they are written by the million in one statement, and the campaig
 """
 
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import (
     JSON,
@@ -47,7 +48,7 @@ class Instant(TypeDecorator[datetime]):
             return dialect.type_descriptor(TIMESTAMP(timezone=True))
         return dialect.type_descriptor(Text())
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | str | None:  # type: ignore[override]
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | str | None:
         """Write.
 
         Raises:
@@ -145,11 +146,15 @@ hubs = Table(
 )
 
 
-def _phase_columns(prefix: str) -> list[Column[object]]:
+def _phase_columns(prefix: str) -> list[Column[Any]]:
     """Name the columns of one phase: its times, and the sums over its cells, kept so that nothing adds them up."""
-    instants = [Column(f"{prefix}_{name}", Instant) for name in ("starts_at", "ends_at", "started_at", "ended_at")]
-    flags = [Column(f"{prefix}_{name}", Boolean, nullable=False) for name in ("all_reported", "cut_short")]
-    sums = [
+    instants: list[Column[Any]] = [
+        Column(f"{prefix}_{name}", Instant) for name in ("starts_at", "ends_at", "started_at", "ended_at")
+    ]
+    flags: list[Column[Any]] = [
+        Column(f"{prefix}_{name}", Boolean, nullable=False) for name in ("all_reported", "cut_short")
+    ]
+    sums: list[Column[Any]] = [
         Column(f"{prefix}_{name}", BigInteger, nullable=False, server_default=text("0"))
         for name in ("devices", "activated", "failed")
     ]
