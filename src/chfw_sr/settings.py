@@ -2,16 +2,20 @@
 
 import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import time
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from chfw_sr.messages import EUI, Role, parse_eui
+from chfw_sr.telemetry.redaction import redact
 
 PREFIX = "CHFW_SR_"
 CONFIG_FILE = Path("chfw-sr.toml")
@@ -23,6 +27,24 @@ class SettingsError(Exception):
     """A setting is unknown or has a value that cannot be used; the message names it."""
 
 
+class LogLevel(StrEnum):
+    """What is logged: this and everything graver."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogFormat(StrEnum):
+    """How a line of the log looks."""
+
+    AUTO = "auto"
+    """For people where stderr is a terminal, else JSON."""
+    JSON = "json"
+    CONSOLE = "console"
+
+
 class Settings(BaseSettings):
     """Everything that an operator can set. Secrets do not show in `repr` or in errors."""
 
@@ -32,6 +54,15 @@ class Settings(BaseSettings):
         SecretStr,
         Field(description="Database: sqlite+aiosqlite:///FILE or postgresql+asyncpg://USER:PASSWORD@HOST/NAME."),
     ] = SecretStr("sqlite+aiosqlite:///chfw-sr.sqlite3")
+    amqp_url: Annotated[
+        SecretStr | None,
+        Field(description="RabbitMQ: amqp://USER:PASSWORD@HOST/VHOST, or amqps:// for TLS; run and topology need it."),
+    ] = None
+    amqp_ca_file: Annotated[
+        Path | None, Field(description="PEM file of the authorities that RabbitMQ's certificate is checked against.")
+    ] = None
+    amqp_certificate: Annotated[Path | None, Field(description="PEM file of this client's certificate (amqps).")] = None
+    amqp_key: Annotated[Path | None, Field(description="PEM file of that certificate's private key (amqps).")] = None
     dcc_eui: Annotated[
         EUI,
         AfterValidator(parse_eui),
@@ -54,11 +85,47 @@ class Settings(BaseSettings):
 
     batch_size: Annotated[int, Field(gt=0, description="Service Requests in one transaction, at most.")] = 100
     batch_wait_ms: Annotated[int, Field(ge=0, description="How long to wait for a batch to fill, milliseconds.")] = 5
+    prefetch: Annotated[
+        int, Field(gt=0, le=65_535, description="Service Requests that a consumer may hold unacknowledged.")
+    ] = 400
     delivery_limit: Annotated[int, Field(gt=0, description="Deliveries of one message before it is quarantined.")] = 20
     relay_batch: Annotated[int, Field(gt=0, description="Messages that the relay claims at once.")] = 500
     relay_lease_seconds: Annotated[
         float, Field(gt=0, description="After which another relay takes over unfinished messages.")
     ] = 60.0
+    keep_published_days: Annotated[
+        float, Field(gt=0, description="After which published messages leave the outbox; the inbox keeps its keys.")
+    ] = 30.0
+    idle_seconds: Annotated[
+        float, Field(gt=0, description="How often to look for work that nobody announced: in outbox and spool.")
+    ] = 0.5
+    tick_seconds: Annotated[float, Field(gt=0, description="How often the clock looks for steps that are due.")] = 1.0
+    clock_lease_seconds: Annotated[
+        float, Field(gt=0, description="After which another process's clock takes over from one that fell silent.")
+    ] = 15.0
+    heartbeat_seconds: Annotated[
+        float,
+        Field(gt=0, description="How often the database is told that the service is up; six missed: it was down."),
+    ] = 5.0
+    grace_seconds: Annotated[float, Field(ge=0, description="How long run may take to drain.")] = 30.0
+    spool: Annotated[
+        Path | None, Field(description="Folder of run --embedded: *.xml come in below in/, messages go out below out/.")
+    ] = None
+
+    metrics_host: Annotated[str, Field(description="Address that /metrics, /healthz and /readyz are served on.")] = (
+        "127.0.0.1"
+    )
+    metrics_port: Annotated[int, Field(ge=0, le=65_535, description="Port of the same; 0 takes any that is free.")] = (
+        9464
+    )
+    probe_seconds: Annotated[
+        float, Field(gt=0, description="How often readiness and the depths of queues are looked up.")
+    ] = 5.0
+    stuck_seconds: Annotated[
+        float, Field(gt=0, description="After which a loop that does not come round counts as stuck (/healthz).")
+    ] = 300.0
+    log_level: Annotated[LogLevel, Field(description="What is logged: this and everything graver.")] = LogLevel.INFO
+    log_format: Annotated[LogFormat, Field(description="auto is console on a terminal, else json.")] = LogFormat.AUTO
 
     @field_validator("alert_roles")
     @classmethod
@@ -80,6 +147,28 @@ class Settings(BaseSettings):
     def _key_and_certificate(self) -> Self:
         if (self.signing_key is None) != (self.signing_certificate is None):
             raise ValueError("signing_key and signing_certificate go together")
+        if (self.amqp_key is None) != (self.amqp_certificate is None):
+            raise ValueError("amqp_key and amqp_certificate go together")
+        return self
+
+    @field_validator("amqp_url")
+    @classmethod
+    def _amqp_scheme(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and urlsplit(url.get_secret_value()).scheme not in ("amqp", "amqps"):
+            raise ValueError("not the URL of a RabbitMQ (amqp://USER:PASSWORD@HOST/VHOST, or amqps://)")
+        return url
+
+    @model_validator(mode="after")
+    def _tls_of_amqp(self) -> Self:
+        files = (self.amqp_ca_file, self.amqp_certificate)
+        if any(files) and (self.amqp_url is None or urlsplit(self.amqp_url.get_secret_value()).scheme != "amqps"):
+            raise ValueError("amqp_ca_file and amqp_certificate are for an amqps:// URL; amqp_url is none")
+        return self
+
+    @model_validator(mode="after")
+    def _batch_within_prefetch(self) -> Self:
+        if self.batch_size > self.prefetch:
+            raise ValueError(f"a batch of {self.batch_size} never fills: prefetch lets in {self.prefetch} at a time")
         return self
 
     @classmethod
@@ -119,3 +208,36 @@ def load_settings(flags: Mapping[str, Any] | None = None, environment: Mapping[s
             f"{'.'.join(map(str, problem['loc'])) or 'settings'}: {problem['msg']}" for problem in error.errors()
         )
         raise SettingsError(problems) from None
+
+
+@dataclass(frozen=True, slots=True)
+class ShownSetting:
+    """A setting as people may see it: without secrets."""
+
+    name: str
+    value: str
+    changed: bool
+    description: str
+
+
+def shown(settings: Settings) -> Iterator[ShownSetting]:
+    """Give every setting with its value in text; of URLs the passwords are taken out.
+
+    Args:
+        settings: what is in force; a setting that differs from its default is `changed`.
+    """
+    for name, field in Settings.model_fields.items():
+        value = getattr(settings, name)
+        yield ShownSetting(name, _text(value), value != field.default, field.description or "")
+
+
+def _text(value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case SecretStr():
+            return redact(value.get_secret_value())
+        case frozenset():
+            return ", ".join(sorted(map(str, value)))
+        case _:
+            return str(value)

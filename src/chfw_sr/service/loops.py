@@ -1,18 +1,19 @@
-"""The three loops of a running service: consume, relay, tick. Each ends soon after `stop` is set, and loses nothing.
+"""The loops of a running service: consume, relay, tick, and any other chore.
 
-A server that is down pauses a loop with growing back-off; it never makes a good message a poisonous one. A loop that is
-stopped finishes what it has in hand: a batch that was received is processed and acknowledged, a claim is published.
+Each ends soon after `stop` is set, and loses nothing: a batch that was received is processed and acknowledged, a claim
+is published. A server that is down pauses a loop with growing back-off; it never makes a good message a poisonous one.
+What a loop raises is a defect of ours; whoever runs the loops ends the process then.
 """
 
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Protocol, TypeVar
 
-from .clockwork import Clockwork
-from .observer import Observer, Unobserved
-from .ports import Consumer, Unavailable
+from .observer import Loop, Observer, Unobserved
+from .ports import Consumer, Delivery, Unavailable
 from .processor import Processor
 from .relay import Relay
 
@@ -24,17 +25,31 @@ LONGEST_PAUSE_SECONDS = 30.0
 Result = TypeVar("Result")
 
 
+async def no_preparation() -> None:
+    """Do nothing before a piece of work."""
+
+
+class Ticking(Protocol):
+    """What the clock's loop drives."""
+
+    async def tick(self) -> int:
+        """Take the steps that are due; give how many there were."""
+        ...
+
+
 class Backoff:
     """Pauses that double from one failure to the next, up to a bound, each shortened by chance.
 
     Args:
         what: what is tried again, for log and observer.
+        loop: which tries.
         stop: ends a pause early.
         observer: is told of every pause.
     """
 
-    def __init__(self, what: str, stop: asyncio.Event, observer: Observer) -> None:
+    def __init__(self, what: str, loop: Loop, stop: asyncio.Event, observer: Observer) -> None:
         self._what = what
+        self._loop = loop
         self._stop = stop
         self._observer = observer
         self._failures = 0
@@ -55,6 +70,7 @@ class Backoff:
         self._observer.retried(self._what)
         logger.warning("%s: %s; trying again in %.1f s", self._what, error, seconds)
         await _until(self._stop, seconds)
+        self._observer.came_round(self._loop)
 
 
 async def _until(event: asyncio.Event, seconds: float) -> None:
@@ -86,6 +102,7 @@ async def consume(
     wait_seconds: float,
     stop: asyncio.Event,
     done: Callable[[], None] = lambda: None,
+    before: Callable[[], Awaitable[None]] = no_preparation,
     observer: Observer | None = None,
 ) -> None:
     """Take Service Requests, process them, acknowledge them, until `stop` is set.
@@ -97,30 +114,52 @@ async def consume(
         wait_seconds: how long a batch may wait to fill.
         stop: set from outside.
         done: called after each batch; wakes the relay of the same process.
+        before: awaited before a batch is processed; may raise `Unavailable`.
         observer: is told of every retry.
     """
     observer = observer or Unobserved()
-    receiving, processing = Backoff("receiving", stop, observer), Backoff("processing", stop, observer)
+    receiving = Backoff("receiving", Loop.CONSUMER, stop, observer)
+    processing = Backoff("processing", Loop.CONSUMER, stop, observer)
+    acknowledging = Backoff("acknowledging", Loop.CONSUMER, stop, observer)
+
+    async def process(deliveries: Sequence[Delivery]) -> None:
+        await before()
+        await processor.process(deliveries)
+
     while not stop.is_set():
+        observer.waits(Loop.CONSUMER)
         try:
-            deliveries = await _unless(stop, consumer.receive(batch, wait_seconds))
+            deliveries = await _unless(stop, consumer.receive(batch, wait_seconds)) or ()
         except Unavailable as error:
             await receiving.pause(error)
             continue
         receiving.succeeded()
+        observer.came_round(Loop.CONSUMER)
         if not deliveries:
             continue
-        while True:
-            try:
-                await processor.process(deliveries)
-                await consumer.acknowledge(deliveries)
-                processing.succeeded()
-                done()
-                break
-            except Unavailable as error:
-                if stop.is_set():
-                    return  # not acknowledged: it comes again
-                await processing.pause(error)
+        if not await _see_through(partial(process, deliveries), processing, stop):
+            logger.info("%d message(s) are left unacknowledged; they come again", len(deliveries))
+            return
+        done()
+        try:
+            await consumer.acknowledge(deliveries)
+            acknowledging.succeeded()
+        except Unavailable as error:  # all is committed: what comes again is a repeat
+            await acknowledging.pause(error)
+
+
+async def _see_through(work: Callable[[], Awaitable[None]], backoff: Backoff, stop: asyncio.Event) -> bool:
+    """Do something however often that takes; False if the service is to stop before it was possible."""
+    while True:
+        try:
+            await work()
+        except Unavailable as error:
+            if stop.is_set():
+                return False
+            await backoff.pause(error)
+        else:
+            backoff.succeeded()
+            return True
 
 
 async def relay(
@@ -140,25 +179,29 @@ async def relay(
         stop: set from outside; what is in the outbox then stays there for the next relay.
         observer: is told of every retry.
     """
-    backoff = Backoff("publishing", stop, observer or Unobserved())
+    observer = observer or Unobserved()
+    backoff = Backoff("publishing", Loop.RELAY, stop, observer)
     while not stop.is_set():
         wake.clear()
         try:
+            observer.came_round(Loop.RELAY)
             claimed = await relay.step()
             backoff.succeeded()
         except Unavailable as error:
             await backoff.pause(error)
             continue
         if not claimed:
+            observer.waits(Loop.RELAY)
             await _unless(stop, _until(wake, idle_seconds))
 
 
 async def tick(
-    clockwork: Clockwork,
+    clockwork: Ticking,
     *,
     every_seconds: float,
     stop: asyncio.Event,
     done: Callable[[], None] = lambda: None,
+    before: Callable[[], Awaitable[None]] = no_preparation,
     observer: Observer | None = None,
 ) -> None:
     """Take the clock-driven steps that are due, until `stop` is set.
@@ -168,16 +211,47 @@ async def tick(
         every_seconds: how often to look.
         stop: set from outside.
         done: called after steps were taken; wakes the relay of the same process.
+        before: awaited before each look; may raise `Unavailable`.
         observer: is told of every retry.
     """
-    backoff = Backoff("the clock", stop, observer or Unobserved())
+
+    async def chore() -> bool:
+        await before()
+        steps = await clockwork.tick()
+        if steps:
+            done()
+        return bool(steps)
+
+    await repeat(Loop.CLOCK, chore, every_seconds=every_seconds, stop=stop, observer=observer)
+
+
+async def repeat(
+    loop: Loop,
+    chore: Callable[[], Awaitable[bool]],
+    *,
+    every_seconds: float,
+    stop: asyncio.Event,
+    observer: Observer | None = None,
+) -> None:
+    """Do a chore again and again, until `stop` is set.
+
+    Args:
+        loop: its name.
+        chore: what to do; True if there is more to do at once. May raise `Unavailable`.
+        every_seconds: how long to rest when there is no more to do.
+        stop: set from outside.
+        observer: is told of every retry.
+    """
+    observer = observer or Unobserved()
+    backoff = Backoff(str(loop), loop, stop, observer)
     while not stop.is_set():
+        observer.came_round(loop)
         try:
-            if await clockwork.tick():
-                done()
-                continue
+            more = await chore()
             backoff.succeeded()
         except Unavailable as error:
             await backoff.pause(error)
             continue
-        await _until(stop, every_seconds)
+        if not more:
+            observer.waits(loop)
+            await _until(stop, every_seconds)

@@ -1,10 +1,21 @@
 """Who watches: the service tells an `Observer` what it does; metrics are made of it elsewhere."""
 
+from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from .ports import MessageKind, PublishResult
     from .processor import Outcome
+
+
+class Loop(StrEnum):
+    """The loops of a running service."""
+
+    CONSUMER = "consumer"
+    RELAY = "relay"
+    CLOCK = "clock"
+    HEARTBEAT = "heartbeat"
+    PURGE = "purge"
 
 
 class Observer(Protocol):
@@ -34,12 +45,24 @@ class Observer(Protocol):
         """Tell that something was unavailable and will be tried again.
 
         Args:
-            what: `receiving`, `processing`, `publishing` or `the clock`.
+            what: `receiving`, `processing`, `acknowledging`, `publishing`, or the loop's name.
         """
         ...
 
     def stepped(self, campaign_id: str, steps: int) -> None:
         """Tell of clock-driven steps that a campaign took."""
+        ...
+
+    def came_round(self, loop: Loop) -> None:
+        """Tell that a loop came round, or tried again: it is not stuck."""
+        ...
+
+    def waits(self, loop: Loop) -> None:
+        """Tell that a loop waits for work from now on, however long that takes, until it comes round."""
+        ...
+
+    def leads(self, leading: bool) -> None:
+        """Tell whether this process's clock is the one that is active."""
         ...
 
 
@@ -56,4 +79,13 @@ class Unobserved:
         """Do nothing."""
 
     def stepped(self, campaign_id: str, steps: int) -> None:
+        """Do nothing."""
+
+    def came_round(self, loop: Loop) -> None:
+        """Do nothing."""
+
+    def waits(self, loop: Loop) -> None:
+        """Do nothing."""
+
+    def leads(self, leading: bool) -> None:
         """Do nothing."""

@@ -92,24 +92,34 @@ class Recorder:
         return results
 
     def _write(self, message: OutboxMessage) -> None:
-        code = message.headers.get("x-chfw-code", message.type)
-        match message.kind:
-            case MessageKind.ALERT:
-                folder = self._folder / "alerts" / message.recipient
-                self.alerts[message.recipient, message.type] += 1
-            case MessageKind.RESPONSE:
-                folder = self._folder / "responses" / message.recipient
-            case MessageKind.REPLY:
-                folder = self._folder / "replies" / _file_name(message.recipient)
-            case MessageKind.QUARANTINE:
-                folder = self._folder / "quarantine"
+        if message.kind is MessageKind.ALERT:
+            self.alerts[message.recipient, message.type] += 1
+        folder = folder_of(self._folder, message)
         folder.mkdir(parents=True, exist_ok=True)
         self._numbers[folder] += 1
-        path = folder / f"{self._numbers[folder]:04}-{code}.xml"
+        path = folder / f"{self._numbers[folder]:04}-{code_of(message)}.xml"
         path.write_bytes(message.octets)
         if message.kind is MessageKind.QUARANTINE:
             path.with_suffix(".json").write_text(json.dumps(dict(message.headers), indent=2) + "\n", "utf-8")
         self.written += 1
+
+
+def folder_of(root: Path, message: OutboxMessage) -> Path:
+    """Give the folder in which a message is written down."""
+    match message.kind:
+        case MessageKind.ALERT:
+            return root / "alerts" / message.recipient
+        case MessageKind.RESPONSE:
+            return root / "responses" / message.recipient
+        case MessageKind.REPLY:
+            return root / "replies" / _file_name(message.recipient)
+        case MessageKind.QUARANTINE:
+            return root / "quarantine"
+
+
+def code_of(message: OutboxMessage) -> str:
+    """Give the code that stands in the name of a message's file: of an alert its own, else the response code."""
+    return message.headers.get("x-chfw-code", message.type)
 
 
 def _file_name(text: str) -> str:
