@@ -45,7 +45,7 @@ class Policy:
     threshold_minimum: int = 20
 
     def next_status(self, after: datetime) -> datetime:
-        """Give the first daily status time that lies after `after`, in UTC."""
+        """Give the first daily status time that lies after `after`, in the time zone of `after`."""
         local = after.astimezone(self.zone)
         candidate = datetime.combine(local.date(), self.status_at, self.zone)
         if candidate.astimezone(after.tzinfo) <= after:
