@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from .base import Message
-from .identifiers import EUI, DeviceID, DeviceIDList
+from .identifiers import EUI, CampaignIDField, DeviceID, DeviceIDList
 
 
 def _utc(value: datetime) -> datetime:
@@ -199,7 +199,7 @@ class PhaseCounts(Message):
 class CampaignStatus(Message):
     """Status report of a campaign, as one reader may see it (N909 and the answer to 11.9)."""
 
-    campaign_id: str
+    campaign_id: CampaignIDField
     stage: Stage
     firmware_version: FirmwareVersion
     as_of: Instant

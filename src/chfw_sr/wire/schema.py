@@ -8,7 +8,6 @@ the process for seconds there. The two agree on every document in the tests.
 import functools
 import re
 import threading
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, cast
@@ -93,8 +92,11 @@ class Schemas:
 
     def _explain(self, parsed: Parsed) -> Rejected:
         if parsed.octets.count(b"<") <= _EXPLAINED_TAGS:
-            with self._explaining:
-                error = next(self._explainer.iter_errors(parsed.root), None)
+            try:
+                with self._explaining:
+                    error = next(self._explainer.iter_errors(parsed.root), None)
+            except xmlschema.XMLSchemaException:  # an xsi:type that names no type
+                error = None
             if error is not None:
                 return _explained(parsed.root, error)
         return self._reported(parsed.root)
@@ -103,7 +105,7 @@ class Schemas:
         """Give lxml's own word, from a validator of this call's own."""
         validator = self._compile()
         validator.validate(root)
-        error = next(iter(cast("Iterable[Any]", validator.error_log)))
+        error = cast("Any", validator.error_log)[0]
         reason = _BRACED.sub(lambda match: short_name(match[0]), error.message[:_LONGEST_REASON])
         return Rejected(ResponseCode.E901, reason, path=_portable(root, error.path), line=error.line)
 

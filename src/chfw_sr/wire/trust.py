@@ -13,7 +13,7 @@ from cryptography.x509.oid import NameOID
 
 from chfw_sr.messages import EUI, parse_eui
 
-from .names import name_of, parse_name
+from .names import Name, name_of, parse_name
 
 _EUI_OCTETS = 8
 
@@ -58,6 +58,11 @@ class TrustedCertificate:
         named = holder_eui(self.certificate)
         if named != self.holder:
             raise ValueError(f"the certificate is of {named}, not of {self.holder}")
+
+    @cached_property
+    def issuer(self) -> Name:
+        """Its issuer, in the form in which names are compared."""
+        return name_of(self.certificate.issuer)
 
     @cached_property
     def public_key(self) -> ec.EllipticCurvePublicKey | None:
@@ -112,4 +117,4 @@ class TrustStore:
             name = parse_name(issuer_name_rfc2253)
         except ValueError:
             return None
-        return next((trusted for trusted in candidates if name_of(trusted.certificate.issuer) == name), None)
+        return next((trusted for trusted in candidates if trusted.issuer == name), None)
