@@ -14,7 +14,7 @@ from typing import Protocol
 from chfw_sr.campaign.changes import Change
 from chfw_sr.campaign.facts import Facts, Needs
 from chfw_sr.campaign.model import Campaign, Cell, Hub, Participation, User
-from chfw_sr.messages import EUI, ActivationResult, CampaignID, RequestID, ResponseCode
+from chfw_sr.messages import EUI, ActivationResult, CampaignID, RequestID, ResponseCode, Stage
 from chfw_sr.wire import TrustedCertificate
 
 
@@ -171,6 +171,19 @@ class Quarantined:
     replayed_at: datetime | None = None
 
 
+# ------------------------------------------------------------------------------------------------------------ processes
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """What one process at a time holds; `fence` grows whenever it changes hands, so that a late holder is found out."""
+
+    name: str
+    holder: str
+    fence: int
+    until: datetime
+
+
 # --------------------------------------------------------------------------------------------------------- unit of work
 
 
@@ -215,6 +228,21 @@ class UnitOfWork(Protocol):
 
     async def quarantine(self, items: Sequence[Quarantined]) -> None:
         """Keep input that could not be attributed."""
+        ...
+
+    async def fence(self, lease: Lease) -> None:
+        """Make sure that a lease has not changed hands; until this unit of work ends, it cannot.
+
+        Raises:
+            Unavailable: if it has.
+        """
+        ...
+
+    async def beat(self, now: datetime) -> datetime | None:
+        """Note that the service is up; give when that was noted last, None if never. An earlier `now` changes nothing.
+
+        Whoever else does this waits until this unit of work ends.
+        """
         ...
 
     async def commit(self) -> None:
@@ -328,8 +356,33 @@ class InboxEntry:
     conflict: bool
 
 
+DEPTH_LIMIT = 100_000
+"""Where counting a backlog ends: beyond it is enough to know that it is huge."""
+
+
+@dataclass(frozen=True, slots=True)
+class Depths:
+    """How much waits.
+
+    Attributes:
+        outbox: messages to publish, at most `DEPTH_LIMIT`.
+        oldest: when the oldest of them was put there.
+        quarantined: inputs put aside and not replayed, at most `DEPTH_LIMIT`.
+        campaigns: how many there are, by stage; a stage without any may be absent.
+    """
+
+    outbox: int
+    oldest: datetime | None
+    quarantined: int
+    campaigns: Mapping[Stage, int]
+
+
 class Queries(Protocol):
     """What happened, for people; reads only."""
+
+    async def depths(self) -> Depths:
+        """Tell how much waits; cheap however much there is."""
+        ...
 
     async def campaigns(self) -> Sequence[Campaign]:
         """Give all campaigns, oldest first."""
@@ -396,6 +449,23 @@ class Store(Protocol):
 
     async def mark_replayed(self, item_id: int, at: datetime) -> None:
         """Note that a quarantined input was sent in again."""
+        ...
+
+    async def lease(self, name: str, holder: str, now: datetime, seconds: float) -> Lease | None:
+        """Take a lease, or renew it; None if another holder has it.
+
+        One that was granted until more than twice `seconds` from now comes of a clock that is wrong: it is taken over.
+
+        Args:
+            name: what for.
+            holder: names the process, uniquely.
+            now: the present.
+            seconds: for how long.
+        """
+        ...
+
+    async def release(self, lease: Lease) -> None:
+        """Give a lease back before its time; does nothing if it has changed hands."""
         ...
 
     async def close(self) -> None:

@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, Select, func, select
 
 from chfw_sr.campaign.model import Campaign
-from chfw_sr.messages import EUI, ActivationResult, CampaignID
+from chfw_sr.messages import EUI, ActivationResult, CampaignID, Stage
 from chfw_sr.service.ports import (
+    DEPTH_LIMIT,
     ActivationRow,
     CampaignView,
+    Depths,
     HistoryRow,
     HubView,
     InboxEntry,
@@ -34,6 +36,23 @@ class SqlQueries:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    async def depths(self) -> Depths:
+        """Tell how much waits, in four statements, none of which looks at more than `DEPTH_LIMIT` rows of a backlog."""
+        unfinished = outbox.c.published_at.is_(None)
+        by_stage = select(campaigns.c.stage, func.count()).group_by(campaigns.c.stage)
+        async with self._database.read() as connection:
+            return Depths(
+                outbox=await connection.scalar(_count(select(outbox.c.id).where(unfinished))) or 0,
+                oldest=await connection.scalar(
+                    select(outbox.c.created_at).where(unfinished).order_by(outbox.c.id).limit(1)
+                ),
+                quarantined=await connection.scalar(
+                    _count(select(quarantine.c.id).where(quarantine.c.replayed_at.is_(None)))
+                )
+                or 0,
+                campaigns={Stage(stage): number for stage, number in await connection.execute(by_stage)},
+            )
 
     async def campaigns(self) -> Sequence[Campaign]:
         """Give all campaigns, oldest first."""
@@ -105,6 +124,10 @@ class SqlQueries:
             found = await connection.execute(select(quarantine).where(quarantine.c.id == item_id))
             row = found.one_or_none()
             return None if row is None else _to_quarantined(row)
+
+
+def _count(rows: Select[Any]) -> Select[Any]:
+    return select(func.count()).select_from(rows.limit(DEPTH_LIMIT).subquery())
 
 
 def _to_history(row: Row[Any]) -> HistoryRow:

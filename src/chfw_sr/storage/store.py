@@ -7,10 +7,11 @@ from datetime import datetime
 from sqlalchemy import func, select, update
 
 from chfw_sr.messages import CampaignID
-from chfw_sr.service.ports import Outbox, Queries, Register, UnitOfWork
+from chfw_sr.service.ports import Lease, Outbox, Queries, Register, UnitOfWork
 
 from .dialects import dialect_of
 from .outbox import SqlOutbox
+from .processes import give_back, take_lease
 from .queries import SqlQueries
 from .register import SqlRegister
 from .tables import campaigns, quarantine
@@ -73,6 +74,16 @@ class SqlStore:
         """Note that a quarantined input was sent in again."""
         async with self.database.write() as connection:
             await connection.execute(update(quarantine).where(quarantine.c.id == item_id).values(replayed_at=at))
+
+    async def lease(self, name: str, holder: str, now: datetime, seconds: float) -> Lease | None:
+        """Take a lease, or renew it; None if another holder has it."""
+        async with self.database.write() as connection:
+            return await take_lease(connection, self.database.dialect, name, holder, now, seconds)
+
+    async def release(self, lease: Lease) -> None:
+        """Give a lease back before its time; does nothing if it has changed hands."""
+        async with self.database.write() as connection:
+            await give_back(connection, lease)
 
     async def close(self) -> None:
         """Give up all connections."""

@@ -403,4 +403,31 @@ quarantine = Table(
     Column("source", Text),
     Column("replayed_at", Instant),
     PrimaryKeyConstraint("id", name="pk_quarantine"),
+    # `depths`: what nobody has replayed.
+    Index(
+        "ix_quarantine_waiting",
+        "id",
+        sqlite_where=text("replayed_at IS NULL"),
+        postgresql_where=text("replayed_at IS NULL"),
+    ),
 )
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", KEY, nullable=False),
+    Column("holder", KEY, nullable=False),
+    Column("fence", BigInteger, nullable=False),
+    Column("until", Instant, nullable=False),
+    PrimaryKeyConstraint("name", name="pk_leases"),
+)
+"""What one process at a time holds; `''` holds what was given back."""
+
+beats = Table(
+    "beats",
+    metadata,
+    Column("name", KEY, nullable=False),
+    Column("at", Instant, nullable=False),
+    PrimaryKeyConstraint("name", name="pk_beats"),
+)
+"""`service`: when it was last known to be up."""

@@ -2,17 +2,19 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chfw_sr.campaign.changes import Change
 from chfw_sr.campaign.facts import Facts, Needs
-from chfw_sr.service.ports import Cause, Claim, Claimed, InboxRecord, OutboxMessage, Quarantined
+from chfw_sr.service.ports import Cause, Claim, Claimed, InboxRecord, Lease, OutboxMessage, Quarantined, Unavailable
 
 from .changes import ChangeMaker
 from .facts import FactFinder
 from .inbox import Inbox
 from .outbox import enqueue
+from .processes import beat, is_held
 from .safe_launch import SafeLaunches
 from .tables import quarantine
 from .transactions import Database
@@ -97,6 +99,21 @@ class SqlUnitOfWork:
         ]
         with self._open():
             await self._database.dialect.bulk_insert(self._connection, quarantine, rows)
+
+    async def fence(self, lease: Lease) -> None:
+        """Make sure that a lease has not changed hands; until this unit of work ends, it cannot.
+
+        Raises:
+            Unavailable: if it has.
+        """
+        with self._open():
+            if not await is_held(self._connection, self._database.dialect, lease):
+                raise Unavailable(f"the lease {lease.name} has changed hands")
+
+    async def beat(self, now: datetime) -> datetime | None:
+        """Note that the service is up; give when that was noted last, None if never."""
+        with self._open():
+            return await beat(self._connection, self._database.dialect, now)
 
     async def commit(self) -> None:
         """Make everything since the beginning permanent.

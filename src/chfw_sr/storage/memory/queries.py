@@ -1,12 +1,15 @@
 """What happened, for people."""
 
 import heapq
+from collections import Counter
 from collections.abc import Sequence
 
 from chfw_sr.campaign.model import Campaign
 from chfw_sr.messages import EUI, CampaignID
 from chfw_sr.service.ports import (
+    DEPTH_LIMIT,
     CampaignView,
+    Depths,
     HistoryRow,
     HubView,
     InboxEntry,
@@ -28,6 +31,17 @@ class MemoryQueries:
 
     def __init__(self, state: State) -> None:
         self._state = state
+
+    async def depths(self) -> Depths:
+        """Tell how much waits."""
+        oldest = min((post.message for post in self._state.pending.values()), key=lambda each: each.id, default=None)
+        waiting = sum(item.replayed_at is None for item in self._state.quarantine.values())
+        return Depths(
+            outbox=min(len(self._state.pending), DEPTH_LIMIT),
+            oldest=oldest.created_at if oldest else None,
+            quarantined=min(waiting, DEPTH_LIMIT),
+            campaigns=Counter(each.stage for each in self._state.campaigns.values()),
+        )
 
     async def campaigns(self) -> Sequence[Campaign]:
         """Give all campaigns, oldest first."""

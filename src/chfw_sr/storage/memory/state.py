@@ -16,6 +16,7 @@ from chfw_sr.service.ports import (
     ActivationRow,
     HistoryRow,
     InboxRecord,
+    Lease,
     OutboxMessage,
     OutboxStatus,
     Quarantined,
@@ -146,6 +147,8 @@ class State:
         pending: messages that are not finished, by id.
         finished: messages that are, in the order in which they were finished.
         numbers: the last id given, by table; and the revision of the trust store.
+        leases: by name; one that was given back is held by nobody, `""`.
+        beats: when the service was last known to be up; one row.
     """
 
     users: MutableMapping[EUI, UserRecord] = field(default_factory=dict)
@@ -162,6 +165,8 @@ class State:
     quarantine: MutableMapping[int, Quarantined] = field(default_factory=dict)
     history: MutableMapping[int, HistoryRow] = field(default_factory=dict)
     numbers: MutableMapping[str, int] = field(default_factory=dict)
+    leases: MutableMapping[str, Lease] = field(default_factory=dict)
+    beats: MutableMapping[str, datetime] = field(default_factory=dict)
 
     def draft(self) -> "State":
         """Lay a draft over every table."""

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from chfw_sr.campaign.changes import Change
 from chfw_sr.campaign.clock import due_at
@@ -15,11 +15,13 @@ from chfw_sr.service.ports import (
     Claimed,
     ClaimStatus,
     InboxRecord,
+    Lease,
     Outbox,
     OutboxMessage,
     Quarantined,
     Queries,
     Register,
+    Unavailable,
     UnitOfWork,
 )
 
@@ -29,6 +31,9 @@ from .facts import answer, by_lead_supplier, remaining_hubs
 from .queries import MemoryQueries
 from .state import Content, Post, State
 from .writing import Database
+
+_SERVICE = "service"
+"""The one row of `State.beats`."""
 
 
 class MemoryStore:
@@ -77,6 +82,24 @@ class MemoryStore:
         async with self._database.write() as state:
             if item_id in state.quarantine:
                 state.quarantine[item_id] = replace(state.quarantine[item_id], replayed_at=at)
+
+    async def lease(self, name: str, holder: str, now: datetime, seconds: float) -> Lease | None:
+        """Take a lease, or renew it; None if another holder has it."""
+        length = timedelta(seconds=seconds)
+        async with self._database.write() as state:
+            known = state.leases.get(name)
+            if known and known.holder != holder and now < known.until <= now + 2 * length:
+                return None
+            fence = 1 if known is None else known.fence + (known.holder != holder)
+            state.leases[name] = Lease(name, holder, fence, now + length)
+            return state.leases[name]
+
+    async def release(self, lease: Lease) -> None:
+        """Give a lease back before its time; does nothing if it has changed hands."""
+        async with self._database.write() as state:
+            known = state.leases.get(lease.name)
+            if known and known.fence == lease.fence:
+                state.leases[lease.name] = replace(known, holder="", until=datetime.min.replace(tzinfo=UTC))
 
     async def close(self) -> None:
         """Do nothing: there are no connections."""
@@ -170,6 +193,23 @@ class MemoryUnitOfWork:
         for item in items:
             number = state.next_number("quarantine")
             state.quarantine[number] = replace(item, id=number)
+
+    async def fence(self, lease: Lease) -> None:
+        """Make sure that a lease has not changed hands; until this unit of work ends, it cannot.
+
+        Raises:
+            Unavailable: if it has.
+        """
+        known = (await self._state()).leases.get(lease.name)
+        if known is None or (known.holder, known.fence) != (lease.holder, lease.fence):
+            raise Unavailable(f"the lease {lease.name} has changed hands")
+
+    async def beat(self, now: datetime) -> datetime | None:
+        """Note that the service is up; give when that was noted last, None if never."""
+        state = await self._state()
+        last = state.beats.get(_SERVICE)
+        state.beats[_SERVICE] = max(now, last or now)
+        return last
 
     async def commit(self) -> None:
         """Make everything since the beginning permanent.
