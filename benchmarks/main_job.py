@@ -185,7 +185,7 @@ async def small(bench: Bench) -> dict[str, float]:
     schemas, limits = Schemas.load(), Limits()
     intake = Intake(schemas, limits)
     parsed: list[Parsed] = []
-    steps = {
+    steps: dict[str, Callable[[bytes], object]] = {
         "parse": lambda octets: parsed.append(parse(octets, limits)),
         "schema": lambda _: schemas.validate(parsed[-1]),
         "signature": lambda _: verify(parsed[-1], bench.trust, START),

@@ -47,7 +47,7 @@ class Conduct:
         Source: wire contract §6, order of the checks, from E1 on.
         """
         sender = await self.work.facts(Needs(user=request.request_id.originator))
-        authorise(request, sender.user)
+        authorise(request, sender.user)  # before 50,000 hubs are looked up for somebody who may not ask
         needs = needs_of(request)
         facts = await self.work.facts(needs)
         if await self._settle(self._due(facts)):
