@@ -8,18 +8,24 @@ from chfw_sr.broker.memory import InProcessBus
 from chfw_sr.service.ports import Store
 from chfw_sr.storage.memory import MemoryStore
 
-from .buses import BusUnderTest, InProcessUnderTest
+from .buses import BusUnderTest, InProcessUnderTest, RabbitUnderTest
 
 MakeBus = Callable[..., Awaitable[BusUnderTest]]
 
 
-@pytest.fixture(params=["memory"])
+@pytest.fixture(params=["memory", pytest.param("rabbitmq", marks=pytest.mark.rabbitmq)])
 async def make_bus(request: pytest.FixtureRequest) -> AsyncIterator[MakeBus]:
     """Give a maker of empty buses; `delivery_limit` may be set."""
     made: list[BusUnderTest] = []
+    url = request.getfixturevalue("rabbitmq_url") if request.param == "rabbitmq" else None
 
     async def make(*, delivery_limit: int = 20) -> BusUnderTest:
-        made.append(InProcessUnderTest(InProcessBus(delivery_limit=delivery_limit)))
+        if url is None:
+            made.append(InProcessUnderTest(InProcessBus(delivery_limit=delivery_limit)))
+        else:
+            rabbit = RabbitUnderTest(url, delivery_limit=delivery_limit)
+            made.append(rabbit)
+            await rabbit.open()
         return made[-1]
 
     yield make

@@ -119,10 +119,11 @@ async def test_competing_consumers_that_wait_get_a_request_once(bus: BusUnderTes
 
 
 async def test_a_consumer_that_goes_away_leaves_its_requests_to_the_others(bus: BusUnderTest) -> None:
-    one, two = await bus.consumer(), await bus.consumer()
+    one = await bus.consumer()
     await bus.send(b"a")
     await bus.send(b"b")
     await one.receive(2, LONG)
+    two = await bus.consumer()
     receiving = asyncio.create_task(two.receive(2, LONG))
     await one.close()
 
@@ -164,7 +165,7 @@ async def test_a_cancelled_receive_loses_nothing(bus: BusUnderTest) -> None:
 
 async def test_a_request_returned_too_often_is_quarantined(make_bus: MakeBus) -> None:
     bus = await make_bus(delivery_limit=2)
-    consumer = await bus.consumer()
+    consumer = await bus.consumer(prefetch=1)
     await bus.send(b"poison", routing_key="11.9", message_id="m")
     await bus.send(b"good")
     for expected in (False, True, True):

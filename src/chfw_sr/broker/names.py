@@ -35,3 +35,11 @@ def alerts_queue(eui: EUI) -> str:
 def responses_queue(eui: EUI) -> str:
     """Name the queue that keeps a User's Service Responses."""
     return f"responses.{eui}"
+
+
+def is_reserved(queue: str) -> bool:
+    """Say whether a name is the service's own to use: no `reply_to` may put anything there.
+
+    Else whoever cannot sign as a User could still have answers, signed by the DCC, put among that User's responses.
+    """
+    return queue.startswith(("chfw.", "alerts.", "responses."))

@@ -1,0 +1,106 @@
+"""A TCP proxy on loopback that can cut, hold and inject: what a network does to a connection."""
+
+import asyncio
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+from chfw_sr.broker.connection import PORTS
+
+
+class Proxy:
+    """Stands before a server.
+
+    Args:
+        url: of the server.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._target = urlsplit(url)
+        self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._to_client: list[asyncio.StreamWriter] = []
+        self._to_server: list[asyncio.StreamWriter] = []
+        self._answers = asyncio.Event()
+        self._answers.set()
+        self._refusing = False
+        self.connections = 0
+        self.sent_octets = 0
+
+    @property
+    def url(self) -> str:
+        """The server's URL, through the proxy."""
+        assert self._server is not None
+        port = self._server.sockets[0].getsockname()[1]
+        user, _, _ = self._target.netloc.rpartition("@")
+        return self._target._replace(netloc=f"{user}@127.0.0.1:{port}").geturl()
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._server is not None
+        self._server.close()
+        self.cut()
+        await self._server.wait_closed()
+
+    def cut(self) -> None:
+        """Cut every connection, in both directions, at once."""
+        for writer in self._writers:
+            writer.transport.abort()
+        self._answers.set()
+
+    def refuse(self, *, refusing: bool = True) -> None:
+        """Accept connections, but cut them at once; or no longer."""
+        self._refusing = refusing
+
+    def hold_answers(self) -> None:
+        """Let nothing of what the server says through, from now on."""
+        self._answers.clear()
+
+    def release_answers(self) -> None:
+        """Let through what was held, and what comes."""
+        self._answers.set()
+
+    def tell_client(self, octets: bytes) -> None:
+        """Say something to the newest client in the server's name."""
+        self._to_client[-1].write(octets)
+
+    def tell_server(self, octets: bytes) -> None:
+        """Say something to the server in the newest client's name."""
+        self._to_server[-1].write(octets)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        if self._refusing:
+            writer.transport.abort()
+            return
+        upstream, server = await asyncio.open_connection(
+            self._target.hostname, self._target.port or PORTS[self._target.scheme]
+        )
+        self._writers |= {writer, server}
+        self._to_client.append(writer)
+        self._to_server.append(server)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._pump(upstream, writer, self._answers))
+                group.create_task(self._pump(reader, server, None))
+        finally:
+            self._writers -= {writer, server}
+
+    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, gate: asyncio.Event | None) -> None:
+        try:
+            while octets := await source.read(2**16):
+                if gate is not None:
+                    await gate.wait()
+                else:
+                    self.sent_octets += len(octets)
+                sink.write(octets)
+                await sink.drain()
+        except ConnectionError:
+            pass
+        finally:
+            sink.close()
