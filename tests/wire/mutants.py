@@ -132,6 +132,7 @@ NAMES = [
     "CampaignID",
     "{urn:x}CampaignID",
 ]
+KINDS = ["text", "attribute", "drop attribute", "rename", "drop", "double", "swap", "insert", "tail"]
 
 
 def _elements(root):
@@ -141,7 +142,9 @@ def _elements(root):
 def _mutate(root, draw) -> None:
     element = draw(st.sampled_from(_elements(root)))
     parent = element.getparent()
-    kind = draw(st.sampled_from(["text", "attribute", "drop attribute", "rename", "drop", "double", "swap", "insert", "tail"]))
+    kind = draw(
+        st.sampled_from(["text", "attribute", "drop attribute", "rename", "drop", "double", "swap", "insert", "tail"])
+    )
     if kind == "text":
         element.text = draw(st.sampled_from(VALUES))
     elif kind == "tail":

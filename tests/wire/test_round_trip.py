@@ -197,5 +197,5 @@ def test_an_alert_cannot_complete_a_request_that_is_not_offered():
         srv=SRV.UPDATE_CAMPAIGN_STATE,
         response_code=ResponseCode.I99,
     )
-    with pytest.raises(Rejected, match="11.99 is not offered here"):
+    with pytest.raises(Rejected, match=r"11\.99 is not offered here"):
         read_alert(alert(body).replace(b"11.23", b"11.99"))

@@ -14,9 +14,9 @@ from typing import Any, Self, cast
 
 import xmlschema
 from lxml import etree
-from xmlschema.validators import XMLSchemaChildrenValidationError, XMLSchemaValidationError, XsdPatternFacets
+from xmlschema.validators import XMLSchemaChildrenValidationError, XMLSchemaValidationError, XsdFacet, XsdPatternFacets
 
-from chfw_sr.messages import Rejected, ResponseCode, parse_eui
+from chfw_sr.messages import MAX_DEVICE_LIST, Rejected, ResponseCode, parse_eui
 from chfw_sr.resources import resource_directory
 
 from .namespaces import REQUEST, RESPONSE, Element, line_of, path_of, short_name
@@ -28,6 +28,7 @@ ENTRY = "ServiceUserGateway.xsd"
 _EXPLAINED_TAGS = 10_000  # `<` in a document that xmlschema explains: it takes some 25 µs an element
 _LONGEST_VALUE = 60  # characters of a refused value that a reason repeats
 _LONGEST_REASON = 300  # characters
+_LONGEST_CHOICE = 4  # expected elements that a reason names
 
 _BRACED = re.compile(r"\{[^{}\s]*\}[\w.-]+")
 
@@ -124,37 +125,38 @@ def _invalid(element: Element, reason: str) -> Rejected:
 
 
 def _explained(root: Element, error: XMLSchemaValidationError) -> Rejected:
+    """Say in one short sentence what `xmlschema` found, never repeating a long value."""
     element = error.elem if isinstance(error.elem, Element) else root
+    name = short_name(str(element.tag))
     if isinstance(error, XMLSchemaChildrenValidationError):
-        expected = " or ".join(error.expected_tags) or "nothing more"
-        if error.index < len(element):
-            child = element[error.index]
-            return _invalid(
-                child, f"{short_name(str(child.tag))} is not expected here, but {expected}"[:_LONGEST_REASON]
-            )
-        return _invalid(
-            element, f"{short_name(str(element.tag))} is not complete: {expected} is missing"[:_LONGEST_REASON]
-        )
+        some = error.expected_tags[:_LONGEST_CHOICE]
+        expected = " or ".join([*some, "another"] if len(some) < len(error.expected_tags) else some) or "nothing more"
+        if error.index >= len(element):
+            return _invalid(element, f"{name} is not complete: {expected} is missing")
+        child = element[error.index]
+        return _invalid(child, f"{short_name(str(child.tag))} is not expected here, but {expected}")
     reason = (error.reason or "not valid")[:_LONGEST_REASON]
     if len(element):
-        return _invalid(element, reason)
+        again = name == "sr:Window" and reason.startswith("duplicated value")
+        return _invalid(element, "its WindowID is in this schedule already" if again else reason)
     value = element.text or ""
-    if isinstance(error.validator, XsdPatternFacets) and error.validator.parent is not None:
-        form = error.validator.parent.local_name
-        if form == "DeviceIDList":
-            return _invalid(element, _first_wrong(value))
-        reason = f"does not have the form of {form}"
-    return _invalid(element, f"{_short(value)} {reason}")
+    form = error.validator.parent if isinstance(error.validator, XsdFacet) else None
+    if form is not None and form.local_name == "DeviceIDList":
+        return _invalid(element, _first_wrong(value))
+    if form is not None and isinstance(error.validator, XsdPatternFacets):
+        reason = f"does not have the form of {form.local_name}"
+    return _invalid(element, f"{_short(value)}: {reason}")
 
 
 def _first_wrong(devices: str) -> str:
-    """Say which item of a DeviceIDList is not an EUI."""
-    for position, item in enumerate(devices.split(","), start=1):
+    """Say what is wrong with a DeviceIDList: which item, or how many."""
+    items = devices.split(",")
+    for position, item in enumerate(items, start=1):
         try:
             parse_eui(item)
         except ValueError:
             return f"item {position} of the list, {_short(item)}, is not an EUI"
-    return "not a list of EUIs"
+    return f"the list has {len(items)} EUIs; at most {MAX_DEVICE_LIST} are accepted"
 
 
 def _short(value: str) -> str:
