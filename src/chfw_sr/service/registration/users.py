@@ -57,7 +57,8 @@ def read_users(path: Path, *, with_certificates: bool = True) -> tuple[UserRecor
         path: a TOML file with one `[[user]]` per User, or a CSV file with a header; told apart by the ending `.toml`.
             Keys and columns are `USER_FIELDS`; in CSV, several values in one field are joined by `;`. `certificates`
             holds paths of PEM files, relative to the Users file; `revoked` those that are no longer to be trusted,
-            with the date and time since when (TOML: a table of path = time; CSV: `path=time`).
+            with the date and time since when (TOML: a table of path = time; CSV: `path=time`). In TOML, `roles` may
+            be an empty list: a party that is known, but no User in any role (yet).
         with_certificates: False leaves `certificates` and `revoked` unread.
 
     Raises:
@@ -154,7 +155,7 @@ class _Reader:
     def user(self, folder: Path, *, with_certificates: bool) -> UserRecord | None:
         eui = self._take("eui", lambda value: parse_eui(str(value)), None)
         name = self._take("name", _name, None)
-        roles = self._take("roles", lambda value: frozenset(one_of(Role, text) for text in _texts(value)), None)
+        roles = self._take("roles", _roles, None)
         status = self._take("status", lambda value: one_of(UserStatus, str(value)), UserStatus.ACTIVE)
         no_regions: frozenset[Region] = frozenset()
         regions = self._take(
@@ -230,6 +231,11 @@ def _texts(value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or not value or not all(isinstance(item, str) for item in value):
         raise ValueError("not a list of at least one text")
     return tuple(value)
+
+
+def _roles(value: object) -> frozenset[Role]:
+    # Whoever has no role is known by its certificates and refused with E1, whatever it sends.
+    return frozenset(one_of(Role, text) for text in _texts(value)) if value != [] else frozenset()
 
 
 def _revocations(value: object) -> dict[str, datetime | None]:
