@@ -20,7 +20,7 @@ from chfw_sr.service.replay import ManualClock, Recorder, Replay, StepResult
 from chfw_sr.service.scenario import Scenario
 from chfw_sr.settings import Settings, SettingsError
 from chfw_sr.storage import migrations
-from chfw_sr.storage.store import create_store
+from chfw_sr.storage.store import SqlStore, create_store
 from chfw_sr.wire import Intake, Limits, Schemas, Signer, check_libxml2
 
 
@@ -57,8 +57,17 @@ def load_signer(settings: Settings) -> Signer:
 
 
 async def migrate(settings: Settings) -> None:
-    """Bring the database's schema up to date, creating it if need be."""
-    await migrations.upgrade(settings.database_url.get_secret_value())
+    """Bring the database's schema up to date, creating it if need be.
+
+    Raises:
+        SettingsError: if its URL is not one of a database that is supported.
+        Unavailable: if it cannot be reached.
+    """
+    store = _create_store(settings)
+    try:
+        await migrations.upgrade(store)
+    finally:
+        await store.close()
 
 
 @asynccontextmanager
@@ -66,16 +75,23 @@ async def open_store(settings: Settings) -> AsyncIterator[Store]:
     """Open the database of the settings and close it in the end.
 
     Raises:
+        SettingsError: if its URL is not one of a database that is supported.
         SchemaOutdated: if its schema is missing or not the one that this version needs.
         Unavailable: if it cannot be reached.
     """
-    url = settings.database_url.get_secret_value()
-    await migrations.check(url)
-    store = create_store(url)
+    store = _create_store(settings)
     try:
+        await migrations.check(store)
         yield store
     finally:
         await store.close()
+
+
+def _create_store(settings: Settings) -> SqlStore:
+    try:
+        return create_store(settings.database_url.get_secret_value())
+    except ValueError as error:
+        raise SettingsError(f"database_url: {error}") from error
 
 
 def build_processor(settings: Settings, store: Store, signer: Signer, clock: Clock) -> Processor:

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chfw_sr.cli import inventory
 from chfw_sr.campaign.model import Hub
+from chfw_sr.cli import inventory
 from chfw_sr.messages import HubStatus, Region
 from chfw_sr.service.registration import HUB_FIELDS, InvalidFile, Problem, read_inventory
 
@@ -98,11 +98,9 @@ def test_a_bad_field_is_named_with_its_line(field, value):
 
 def test_every_bad_field_of_a_line_is_named_but_the_line_counts_once():
     (chunk,) = read(document(line(1, region="West", status="Gone")))
-    assert [str(problem) for problem in chunk.problems] == [
-        "line 2, field region: 'West' is none of North, Central, South",
-        "line 2, field status: 'Gone' is none of Commissioned, Pending, InstalledNotCommissioned, Suspended, "
-        "Decommissioned, Withdrawn",
-    ]
+    region, status = map(str, chunk.problems)
+    assert region == "line 2, field region: 'West' is none of North, Central, South"
+    assert status.startswith("line 2, field status: 'Gone' is none of Commissioned, Pending, ")
     assert chunk.bad_rows == 1
 
 
@@ -128,7 +126,7 @@ def test_lines_are_counted_past_empty_ones_quoted_line_feeds_and_broken_quotes()
     ],
 )
 def test_a_header_that_cannot_be_used(text, message):
-    with pytest.raises(InvalidFile, match="hubs.csv") as caught:
+    with pytest.raises(InvalidFile, match=r"hubs\.csv") as caught:
         read(text)
     assert message in str(caught.value)
 

@@ -20,13 +20,14 @@ def test_values_of_the_domain_have_a_json_form():
     at = datetime(2026, 3, 2, 14, tzinfo=timezone(timedelta(hours=2)))
     window = Window(window_id=1, start=at, end=at + timedelta(hours=1))
     thing = Thing("x", frozenset({Region.SOUTH, Region.CENTRAL}), Decimal("2.50"))
-    assert output.plain([thing, window, Stage.DRAFT, None, True, {"a": at}]) == [
+    assert output.plain([thing, window, Stage.DRAFT, None, True, {"a": at}, b"\x0a"]) == [
         {"name": "x", "regions": ["Central", "South"], "amount": "2.50"},
         {"window_id": 1, "start": "2026-03-02T12:00:00Z", "end": "2026-03-02T13:00:00Z", "max_devices": None},
         "Draft",
         None,
         True,
         {"a": "2026-03-02T12:00:00Z"},
+        "0a",
     ]
 
 

@@ -63,6 +63,9 @@ class CommandError(Exception):
 class _Application(TyperGroup):
     """The root command: every error of every command ends here."""
 
+    def list_commands(self, ctx: Any) -> list[str]:
+        return sorted(super().list_commands(ctx))
+
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
@@ -97,7 +100,6 @@ def problem_report(error: InvalidFile) -> str:
 
 app = typer.Typer(
     cls=_Application,
-    help="Service Request processor for Communications Hub firmware campaigns (SECMP0024, Option 1).",
     epilog=EXIT_CODES,
     no_args_is_help=True,
     add_completion=False,
@@ -107,8 +109,13 @@ app = typer.Typer(
 )
 
 
-def command(group: typer.Typer, name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Register a command; its docstring is its help, and the exit codes stand below it."""
+def command(group: typer.Typer, name: str | None = None) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register a command; its docstring is its help, and the exit codes stand below it.
+
+    Args:
+        group: `app`, or what `command_group` gave.
+        name: the command's name; the function's if absent.
+    """
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
         return group.command(name, help=_help_of(function), epilog=EXIT_CODES)(function)

@@ -46,7 +46,7 @@ def visible(text: str) -> str:
 
 
 def plain(value: object) -> Json:
-    """Give a value of the domain as JSON has it: times as `…Z`, sets in order.
+    """Give a value of the domain as JSON has it: times as `…Z`, sets in order, digests as hex.
 
     Raises:
         TypeError: if JSON has no form for it.
@@ -56,6 +56,8 @@ def plain(value: object) -> Json:
             result: Json = value
         case str() | Decimal():
             result = str(value)
+        case bytes():
+            result = value.hex()
         case datetime():
             result = instant(value)
         case Mapping():

@@ -102,8 +102,10 @@ def issue(
     for holder, certificate, key in issued:
         _write(folder / f"{holder.eui}.key.pem", pki.key_pem(key), _PRIVATE)
         _write(folder / f"{holder.eui}.pem", pki.certificate_pem(certificate), _PUBLIC)
-    _register(folder / USERS_FILE, [holder for holder in holders if holder.roles])
-    note(f"issued {len(issued)} certificates; import the Users with: chfw-sr users import {folder / USERS_FILE}")
+    note(f"issued {len(issued)} certificates")
+    if registered := [holder for holder in holders if holder.roles]:
+        _register(folder / USERS_FILE, registered)
+        note(f"import the Users with: chfw-sr users import {folder / USERS_FILE}")
 
 
 def _holder(eui: EUI | None, name: str | None, roles: Sequence[Role], regions: Sequence[Region]) -> User:

@@ -84,7 +84,7 @@ class _Reported:
 @command(app, "report")
 def report_command(
     context: typer.Context,
-    campaign: Annotated[str | None, typer.Argument(metavar="[CAMPAIGN]", help="CampaignID; without it, all.")] = None,
+    campaign: Annotated[str | None, typer.Argument(metavar="CAMPAIGN", help="CampaignID; without it, all.")] = None,
     output_format: Annotated[ReportFormat, typer.Option("--format", help="How to print.")] = ReportFormat.TEXT,
     json_output: JsonOption = False,
     at: AtOption = None,
