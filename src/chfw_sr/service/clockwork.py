@@ -2,6 +2,8 @@
 
 import logging
 
+from structlog.contextvars import bound_contextvars
+
 from chfw_sr.campaign.decision import Policy
 from chfw_sr.messages import EUI, CampaignID
 from chfw_sr.wire import Signer
@@ -9,7 +11,7 @@ from chfw_sr.wire import Signer
 from .conduct import Conduct
 from .dispatch import dispatch
 from .observer import Observer, Unobserved
-from .ports import Clock, Store
+from .ports import Clock, Lease, Store
 
 logger = logging.getLogger(__name__)
 
@@ -45,20 +47,26 @@ class Clockwork:
         self._clock = clock
         self._observer = observer or Unobserved()
 
-    async def tick(self) -> int:
+    async def tick(self, lease: Lease | None = None) -> int:
         """Take every step that is due, one transaction a campaign; give how many steps there were.
 
+        Args:
+            lease: what makes this clock the active one, where there are several; each transaction is fenced by it.
+
         Raises:
-            Unavailable: if the store is down; what was done is done, the rest stays due.
+            Unavailable: if the store is down or the lease has changed hands; what was done is done, the rest is due.
         """
         steps = 0
         for campaign_id in await self._store.due_campaigns(self._clock.now(), CAMPAIGNS_A_TICK):
-            steps += await self._advance(campaign_id)
+            with bound_contextvars(campaign_id=campaign_id):
+                steps += await self._advance(campaign_id, lease)
         return steps
 
-    async def _advance(self, campaign_id: CampaignID) -> int:
+    async def _advance(self, campaign_id: CampaignID, lease: Lease | None) -> int:
         now = self._clock.now()
         async with self._store.begin() as work:
+            if lease is not None:
+                await work.fence(lease)
             conduct = Conduct(work, now, self._policy)
             steps = await conduct.clock(campaign_id)
             await dispatch(work, conduct.alerts, now=now, dcc=self._dcc, signer=self._signer)

@@ -13,10 +13,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
+from structlog.contextvars import bound_contextvars
+
 from chfw_sr.campaign.decision import Policy
 from chfw_sr.messages import (
     EUI,
     Alert,
+    CampaignID,
+    CampaignRequest,
     Payload,
     Rejected,
     RequestID,
@@ -66,6 +70,7 @@ class Outcome:
         code: the response code, or `DEFECT`.
         reason: why it was refused or quarantined.
         alerts: how many alerts it caused.
+        campaign_id: the campaign that the request names, if it could be read.
     """
 
     ending: Ending
@@ -74,6 +79,7 @@ class Outcome:
     srv: str | None = None
     reason: str | None = None
     alerts: int = 0
+    campaign_id: CampaignID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +137,8 @@ class Processor:
         began = time.perf_counter()
         outcomes = await self._process(deliveries)
         self._observer.processed(outcomes, time.perf_counter() - began)
+        for outcome in outcomes:
+            _log(outcome)
         return outcomes
 
     async def _process(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
@@ -155,7 +163,8 @@ class Processor:
         except Unavailable:
             raise
         except Exception as error:
-            logger.exception("a defect met %s; it is quarantined", taken.intake.request_id or "an unnamed message")
+            with bound_contextvars(**_concerns(taken.intake)):
+                logger.exception("a defect met %s; it is quarantined", taken.intake.request_id or "an unnamed message")
             reason = f"{type(error).__name__}: {error}"
             async with self._store.begin() as work:
                 letter = await _quarantine(work, taken.delivery, DEFECT, reason, now)
@@ -203,7 +212,8 @@ class Processor:
                 continue
             conflict = answer.status is ClaimStatus.CONFLICT
             alerts: list[Alert] = []
-            outcome, response = await self._answer(work, intake, conflict, now, alerts)
+            with bound_contextvars(**_concerns(intake)):
+                outcome, response = await self._answer(work, intake, conflict, now, alerts)
             records.append(InboxRecord(claims[one.place], intake.srv, ResponseCode(outcome.code), response, now))
             outgoing += _responses(one.delivery, intake, ResponseCode(outcome.code), response)
             outgoing += alerts
@@ -221,17 +231,12 @@ class Processor:
             decision = await conduct.request(self._admit(intake, conflict))
             assert decision.code is not None
             response = self._respond(intake.request_id, intake.srv, decision.code, decision.payload, now)
-            return (
-                Outcome(Ending.DONE, decision.code, intake.request_id, intake.srv, alerts=len(alerts)),
-                response,
-            )
+            outcome = Outcome(Ending.DONE, decision.code, intake.request_id, intake.srv)
         except Rejected as rejection:
             alerts.append(_rejection_alert(intake, rejection))
             response = self._respond(intake.request_id, intake.srv, rejection.code, rejection.fault(), now)
-            return (
-                Outcome(Ending.REFUSED, rejection.code, intake.request_id, intake.srv, rejection.reason, len(alerts)),
-                response,
-            )
+            outcome = Outcome(Ending.REFUSED, rejection.code, intake.request_id, intake.srv, rejection.reason)
+        return replace(outcome, alerts=len(alerts), campaign_id=_campaign_of(intake)), response
 
     def _admit(self, intake: Attributed, conflict: bool) -> ServiceRequest:
         """Check what lies between the signature and the User's role: schema verdict, E904, E903 (wire contract §6)."""
@@ -263,6 +268,35 @@ class Processor:
             )
         outgoing.append(await _quarantine(work, delivery, rejection.code, rejection.reason, now))
         return Outcome(Ending.QUARANTINED, rejection.code, intake.request_id, intake.srv, rejection.reason)
+
+
+def _campaign_of(intake: Attributed | Unattributed) -> CampaignID | None:
+    """Give the campaign that a request names; None if it names none or could not be read."""
+    request = intake.outcome if isinstance(intake, Attributed) else None
+    if isinstance(request, ServiceRequest) and isinstance(request.body, CampaignRequest):
+        return request.body.campaign_id
+    return None
+
+
+def _concerns(intake: Attributed | Unattributed) -> dict[str, str]:
+    """Give what lines of the log about a message say of it."""
+    named = {"request_id": intake.request_id, "campaign_id": _campaign_of(intake)}
+    return {name: str(value) for name, value in named.items() if value is not None}
+
+
+def _log(outcome: Outcome) -> None:
+    """Write a line about a message whose fate is committed."""
+    named = {
+        "request_id": outcome.request_id,
+        "campaign_id": outcome.campaign_id,
+        "srv": outcome.srv,
+        "code": outcome.code,
+        "reason": outcome.reason,
+    }
+    level = logging.WARNING if outcome.ending is Ending.QUARANTINED else logging.INFO
+    if logger.isEnabledFor(level):
+        fields = {name: str(value) for name, value in named.items() if value is not None}
+        logger.log(level, "request %s", outcome.ending.lower(), extra=fields | {"alerts": outcome.alerts})
 
 
 def _without_repetition(taken: Sequence[_Taken]) -> Iterator[Sequence[_Taken]]:
