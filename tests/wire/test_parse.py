@@ -160,7 +160,7 @@ def test_nothing_is_included_from_elsewhere():
     assert [child.tag for child in root] == ["{http://www.w3.org/2001/XInclude}include"]
 
 
-@pytest.mark.parametrize("document", [signed(), alert()])
+@pytest.mark.parametrize("document", [signed(), alert()], ids=["request", "alert"])
 def test_every_truncation_is_refused(document):
     for length in range(len(document)):
         refusal(document[:length])

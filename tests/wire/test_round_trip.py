@@ -44,7 +44,7 @@ BROKER = ACCESS_CONTROL_BROKER.signer
 
 def canonical(octets: bytes) -> bytes:
     """A parser without any of our settings, and lxml's canonicaliser: what another program would make of it."""
-    return etree.tostring(etree.fromstring(octets), method="c14n", exclusive=False, with_comments=False)
+    return etree.tostring(etree.fromstring(octets).getroottree(), method="c14n", exclusive=False, with_comments=False)
 
 
 @given(strategies.requests(originator=SUPPLIER))

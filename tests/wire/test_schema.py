@@ -175,7 +175,7 @@ EDGES = [
 ]
 
 
-@pytest.mark.parametrize(("octets", "good"), EDGES)
+@pytest.mark.parametrize(("octets", "good"), EDGES, ids=range(len(EDGES)))
 def test_both_draw_the_line_where_the_contract_does(lxml_schema, oracle, octets, good):
     root = etree.fromstring(octets)
     assert (lxml_schema.validate(root), oracle.is_valid(root)) == (good, good)
@@ -254,79 +254,81 @@ def test_the_schemas_are_compiled_once():
 # Explanations
 
 
-@pytest.mark.parametrize(
-    ("octets", "path", "reason"),
-    [
-        (b"<a/>", "/a", "the root is a, not sr:Request or sr:Response"),
-        (f'<ds:Signature xmlns:ds="{DS}"/>'.encode(), "/ds:Signature", "the root is ds:Signature, not"),
-        (request(version="4"), "/sr:Request", "schemaVersion"),
-        (
-            request(header=""),
-            "/sr:Request/sr:Header/sr:ServiceReference",
-            "sr:ServiceReference is not expected here, but ",
+FAULTS = [
+    (b"<a/>", "/a", "the root is a, not sr:Request or sr:Response"),
+    (f'<ds:Signature xmlns:ds="{DS}"/>'.encode(), "/ds:Signature", "the root is ds:Signature, not"),
+    (request(version="4"), "/sr:Request", "schemaVersion"),
+    (
+        request(header=""),
+        "/sr:Request/sr:Header/sr:ServiceReference",
+        "sr:ServiceReference is not expected here, but ",
+    ),
+    (
+        request("<sr:ReadPilotPlan/>"),
+        "/sr:Request/sr:Body/sr:ReadPilotPlan",
+        "sr:ReadPilotPlan is not complete: sr:CampaignID is missing",
+    ),
+    (
+        request(
+            "<sr:UpdateCampaignState><sr:CampaignID>C1</sr:CampaignID><sr:Reason>x</sr:Reason></sr:UpdateCampaignState>"
         ),
-        (
-            request("<sr:ReadPilotPlan/>"),
-            "/sr:Request/sr:Body/sr:ReadPilotPlan",
-            "sr:ReadPilotPlan is not complete: sr:CampaignID is missing",
-        ),
-        (
-            request().replace(b"</sr:Body>", b"</sr:Body><sr:More/>"),
-            "/sr:Request/sr:More",
-            "sr:More is not expected here, but ds:Signature",
-        ),
-        (
-            signed().replace(b"</ds:Signature>", b"</ds:Signature><sr:More/>"),
-            "/sr:Request/sr:More",
-            "sr:More is not expected here, but nothing more",
-        ),
-        (
-            report(activation(), activation(device="rubbish")),
-            "/sr:Request/sr:Body/sr:ReportFirmwareActivation/sr:Activation[2]/sr:DeviceID",
-            "'rubbish': does not have the form of EUI",
-        ),
-        (
-            report(activation(at="2026-02-01T00:00:00")),
-            "/sr:Request/sr:Body/sr:ReportFirmwareActivation/sr:Activation/sr:ActivationDateTime",
-            "'2026-02-01T00:00:00': does not have the form of DateTime",
-        ),
-        (
-            request(header=f"<sr:CommandVariant>{'9' * 100}</sr:CommandVariant>"),
-            "/sr:Request/sr:Header/sr:CommandVariant",
-            f"'{'9' * 59}…': does not have the form of CommandVariant",
-        ),
-        (
-            preferences(HUB, window(7) + window(7)),
-            "/sr:Request/sr:Body/sr:UpdatePilotPreferences/sr:PreferredPilotSchedule/sr:Window[2]",
-            "its WindowID is in this schedule already",
-        ),
-        (
-            request(attributes=' xmlns:i="http://www.w3.org/2001/XMLSchema-instance" i:type="nowhere:Request"'),
-            "/sr:Request",
-            "nowhere:Request",
-        ),
-        (
-            request(""),
-            "/sr:Request/sr:Body",
-            "sr:DeletePilotPreferences or sr:ReadSafeLaunchSchedule or another is missing",
-        ),
-        (
-            request().replace(b"<sr:Body>", b"<sr:Body>text"),
-            "/sr:Request/sr:Body",
-            "character data between child elements not allowed",
-        ),
-        (
-            report(activation(at="2026-02-30T00:00:00Z")),
-            "/sr:Request/sr:Body/sr:ReportFirmwareActivation/sr:Activation/sr:ActivationDateTime",
-            "'2026-02-30T00:00:00Z': day is out of range",
-        ),
-        (
-            report(activation(result="Perhaps")),
-            "/sr:Request/sr:Body/sr:ReportFirmwareActivation/sr:Activation/sr:Result",
-            "'Perhaps': value must be one of ['Success', 'Failure']",
-        ),
-    ],
-)
+        "/sr:Request/sr:Body/sr:UpdateCampaignState/sr:Reason",
+        "sr:Reason is not expected here, but sr:Action",
+    ),
+    (
+        signed().replace(b"</ds:Signature>", b"</ds:Signature><sr:More/>"),
+        "/sr:Request/sr:More",
+        "sr:More is not expected here, but nothing more",
+    ),
+    (
+        report(activation(), activation(device="rubbish")),
+        "/sr:Request/sr:Body/sr:ReportFirmwareActivation/sr:Activation[2]/sr:DeviceID",
+        "'rubbish': does not have the form of EUI",
+    ),
+    (
+        report(activation(at="2026-02-01T00:00:00")),
+        "/sr:Request/sr:Body/sr:ReportFirmwareActivation/sr:Activation/sr:ActivationDateTime",
+        "'2026-02-01T00:00:00': does not have the form of DateTime",
+    ),
+    (
+        request(header=f"<sr:CommandVariant>{'9' * 100}</sr:CommandVariant>"),
+        "/sr:Request/sr:Header/sr:CommandVariant",
+        f"'{'9' * 59}…': does not have the form of CommandVariant",
+    ),
+    (
+        preferences(HUB, window(7) + window(7)),
+        "/sr:Request/sr:Body/sr:UpdatePilotPreferences/sr:PreferredPilotSchedule/sr:Window[2]",
+        "its WindowID is in this schedule already",
+    ),
+    (
+        request(attributes=' xmlns:i="http://www.w3.org/2001/XMLSchema-instance" i:type="nowhere:Request"'),
+        "/sr:Request",
+        "nowhere:Request",
+    ),
+    (
+        request(""),
+        "/sr:Request/sr:Body",
+        "sr:DeletePilotPreferences or sr:ReadSafeLaunchSchedule or another is missing",
+    ),
+    (
+        request().replace(b"<sr:Body>", b"<sr:Body>text"),
+        "/sr:Request/sr:Body",
+        "character data between child elements not allowed",
+    ),
+    (
+        report(activation(at="2026-02-30T00:00:00Z")),
+        "/sr:Request/sr:Body/sr:ReportFirmwareActivation/sr:Activation/sr:ActivationDateTime",
+        "'2026-02-30T00:00:00Z': day is out of range",
+    ),
+    (
+        report(activation(result="Perhaps")),
+        "/sr:Request/sr:Body/sr:ReportFirmwareActivation/sr:Activation/sr:Result",
+        "'Perhaps': value must be one of ['Success', 'Failure']",
+    ),
+]
+
+
+@pytest.mark.parametrize(("octets", "path", "reason"), FAULTS, ids=range(len(FAULTS)))
 def test_a_fault_is_explained_with_its_place(octets, path, reason):
     refused = fault(octets)
     assert refused.path == path

@@ -1,5 +1,6 @@
 """The octets that a signature is made over (wire contract §1)."""
 
+import copy
 from typing import Final
 
 from cryptography.hazmat.primitives import hashes
@@ -17,31 +18,44 @@ ALGORITHM: Final = ec.ECDSA(hashes.SHA256())
 """What SignatureMethod names."""
 
 
-def canonical(element: Element, *, exclusive: bool = False) -> bytes:
-    """Give the canonical form (XML 1.0, without comments) of an element, or of its document if it is the root.
+def _canonical(root: Element, *, exclusive: bool = False) -> bytes:
+    """Give the canonical form (XML 1.0, without comments) of a whole document.
 
-    Raises:
-        Rejected: `E902`, if there is none: a namespace is named by a relative URI.
+    Only ever of a whole one: lxml canonicalises a part, or a root that has a comment beside it, within a document that
+    it makes up for the purpose, and there inclusive canonicalisation takes default namespaces for undeclared.
     """
     try:
-        return etree.tostring(element, method="c14n", exclusive=exclusive, with_comments=False)
+        return etree.tostring(root.getroottree(), method="c14n", exclusive=exclusive, with_comments=False)
     except etree.C14NError:
         raise Rejected(
             ResponseCode.E902, "the document has no canonical form: a namespace is named by a relative URI"
         ) from None
 
 
+def signed_octets(signed_info: Element) -> bytes:
+    """Give the exclusive canonical form of a SignedInfo: the octets that the key signs.
+
+    Args:
+        signed_info: the `ds:SignedInfo`; it is copied, not touched.
+
+    Source: wire contract §1 (CanonicalizationMethod).
+    """
+    alone = copy.deepcopy(signed_info)
+    alone.tail = None
+    return _canonical(alone, exclusive=True)
+
+
 def content(root: Element, signature: Element | None) -> bytes:
     """Give the canonical form of a document without its Signature.
 
     Args:
-        root: the document's root.
+        root: the document's root; no comments or processing instructions are in the document.
         signature: the last child of the root; None if there is no Signature.
 
     Raises:
-        Rejected: `E902`, as `canonical`.
+        Rejected: `E902`, if there is no canonical form: a namespace is named by a relative URI.
     """
-    octets = canonical(root)
+    octets = _canonical(root)
     if signature is None:
         return octets
     name = (f"{signature.prefix}:Signature" if signature.prefix else "Signature").encode()

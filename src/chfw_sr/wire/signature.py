@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from chfw_sr.messages import EUI, Rejected, RequestID, ResponseCode, ResponseID
 
-from .canonical import ALGORITHM, COORDINATE_OCTETS, canonical, content
+from .canonical import ALGORITHM, COORDINATE_OCTETS, content, signed_octets
 from .namespaces import (
     DS,
     ECDSA_SHA256,
@@ -105,7 +105,7 @@ def verify(parsed: Parsed, trust: TrustStore, now: datetime) -> Signed:
     if digest != digest_value:
         raise _refused("the DigestValue is not the document's: it was changed after it was signed")
     try:
-        key.verify(encode_dss_signature(r, s), canonical(signed_info, exclusive=True), ALGORITHM)
+        key.verify(encode_dss_signature(r, s), signed_octets(signed_info), ALGORITHM)
     except InvalidSignature:
         raise _refused("the SignatureValue was not made with the key of the certificate that is named") from None
     return Signed(originator, digest, trusted.certificate)
