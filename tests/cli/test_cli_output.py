@@ -65,7 +65,15 @@ def test_a_table_does_not_read_markup_and_folds_nothing(capsys):
     output.print_table(("id", "text"), [(7, "[bold]" + "x" * 300)], title="T")
     shown = capsys.readouterr().out
     assert "[bold]" + "x" * 300 in shown
-    assert shown.startswith("T")
+    assert shown.startswith("\nT\n")
+    assert all(line == line.rstrip() for line in shown.splitlines())
+
+
+def test_numbers_stand_to_the_right(capsys):
+    output.print_table(("count", "text", "flag"), [(7, "7", True), (None, "8", False)])
+    header, _, *rows = capsys.readouterr().out.splitlines()
+    assert [row.index("7") for row in rows[:1]] == [header.index("count") + 4]
+    assert [row.index(word) for row, word in zip(rows, ("yes", "no"), strict=True)] == [header.index("flag")] * 2
 
 
 def test_an_empty_table_is_a_header(capsys):

@@ -113,14 +113,14 @@ def _print_text(
     print_fields({name: value for name, value in record(view.campaign).items() if name not in hidden})
     outcomes = [_phase(view, phase, summary) for phase, summary in phases.items()]
     columns = ("phase", "result", "started_at", "ended_at", *COUNTS)
-    print_table(columns, [[each[name] for name in columns] for each in outcomes], title="\nPhases")
+    print_table(columns, [[each[name] for name in columns] for each in outcomes], title="Phases")
     for title, windows in (
         ("Default Pilot Schedule", view.campaign.default_schedule),
         ("Safe Launch Schedule", view.campaign.safe_launch_schedule),
     ):
         if windows:
             lines = [(each.window_id, each.start, each.end, each.max_devices) for each in windows]
-            print_table(("window", "start", "end", "devices at most"), lines, title=f"\n{title}")
+            print_table(("window", "start", "end", "devices at most"), lines, title=title)
     if view.participations:
         parts = [
             (
@@ -135,7 +135,7 @@ def _print_text(
             for each in sorted(view.participations, key=lambda each: each.supplier)
         ]
         headings = ("Supplier", "name", "default", "nominated", "own schedule", "Pilot", "Safe Launch")
-        print_table(headings, parts, title="\nParticipants")
+        print_table(headings, parts, title="Participants")
     if rows:
         lines_of_history = [(each.at, each.kind, each.user, each.request_id, each.detail) for each in rows]
-        print_table(("at", "what", "user", "request", "detail"), lines_of_history, title="\nHistory")
+        print_table(("at", "what", "user", "request", "detail"), lines_of_history, title="History")

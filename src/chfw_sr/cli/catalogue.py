@@ -28,7 +28,9 @@ def catalogue(
     json_output: JsonOption = False,
     diagram: Annotated[bool, typer.Option("--diagram", help="The same as `stages`.")] = False,
 ) -> None:
-    """Print every Service Reference Variant, DCC Alert code and response code, with meaning and origin.
+    """Print the catalogue of requests and codes.
+
+    Every Service Reference Variant, DCC Alert code and response code has a row, with meaning and origin.
 
     Example:
       chfw-sr catalogue > docs/catalogue.md
@@ -43,7 +45,9 @@ def catalogue(
 
 @command(app, "stages")
 def stages() -> None:
-    """Print the diagram of a campaign's stages, in Markdown with Mermaid.
+    """Print the diagram of a campaign's stages.
+
+    Drawn from the one table of transitions, in Markdown with Mermaid.
 
     Example:
       chfw-sr stages > docs/stages.md

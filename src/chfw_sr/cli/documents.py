@@ -33,10 +33,11 @@ def sign_document(
     ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Replace a Signature that is there already.")] = False,
 ) -> None:
-    r"""Sign a DUIS-shaped document, sr:Request or sr:Response, as the wire contract demands.
+    r"""Sign a DUIS-shaped document.
 
-    Writes the document in canonical form with the Signature as last child of its root. Says so on stderr if the result
-    will not verify, because the certificate is another User's than the one that the header names, or out of date.
+    Writes the document, an sr:Request or sr:Response, in canonical form with the Signature as last child of its root.
+    Says so on stderr if the result will not verify, because the certificate is another User's than the one that the
+    header names, or out of date.
 
     Example:
       chfw-sr sign request.xml --key pki/90-B3-D5-1F-30-01-00-00.key.pem \
@@ -86,10 +87,10 @@ def verify_documents(
     at: AtOption = None,
     json_output: JsonOption = False,
 ) -> None:
-    """Check the signature of documents, and the certificate behind it. Whether they fit the schema is not asked.
+    """Check the signatures of documents.
 
-    The certificates trusted are those given, else those of the Users in the database. Prints who signed each document,
-    or why its signature does not hold; ends with 1 if any does not.
+    Whether they fit the schema is not asked. The certificates trusted are those given, else those of the Users in the
+    database. Prints who signed each document, or why its signature does not hold; ends with 1 if any does not.
 
     Example:
       chfw-sr verify alerts/*.xml --certificate dcc.pem

@@ -62,11 +62,11 @@ def show_hub(
                 )
                 for each in found.activations
             ],
-            title="\nActivations",
+            title="Activations",
         )
     if found.history:
         print_table(
             ("at", "what", "campaign", "user", "request", "detail"),
             [(each.at, each.kind, each.campaign_id, each.user, each.request_id, each.detail) for each in found.history],
-            title="\nTimeline",
+            title="Timeline",
         )

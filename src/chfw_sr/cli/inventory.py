@@ -53,7 +53,9 @@ def import_inventory(
     ] = False,
     json_output: JsonOption = False,
 ) -> None:
-    """Add hubs, or replace the data of those that are known. All or nothing, unless --skip-bad.
+    """Add or replace hubs, any number of them.
+
+    All or nothing, unless --skip-bad. What a replaced hub has done, and its place in a campaign, stay as they are.
 
     FILE is CSV in UTF-8 with a header; it may be of any length. Its columns may stand in any order.
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
+from types import NoneType
 from typing import Annotated
 
 import typer
@@ -116,15 +117,26 @@ def cell(value: object) -> str:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> None:
-    """Print rows as a table; numbers stand to the right. No rows: only the header."""
-    table = Table(box=box.SIMPLE, title=title, title_justify="left", pad_edge=False, show_edge=False)
+    """Print rows as a table; numbers stand to the right. No rows: only the header.
+
+    Args:
+        columns: what stands above them.
+        rows: as many values each as there are columns.
+        title: what stands on a line of its own before the table, after an empty one.
+    """
+    table = Table(box=box.SIMPLE, pad_edge=False, show_edge=False)
     kept = [list(row) for row in rows]
     for index, column in enumerate(columns):
-        numeric = bool(kept) and all(isinstance(row[index], int) for row in kept)
+        numeric = {type(row[index]) for row in kept} in ({int}, {int, NoneType})
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in kept:
         table.add_row(*(Text(cell(value)) for value in row))
-    _console().print(table)
+    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else _UNBOUNDED, highlight=False, markup=False)
+    with console.capture() as capture:
+        console.print(table)
+    if title:
+        typer.echo(f"\n{title}")
+    typer.echo("\n".join(line.rstrip() for line in capture.get().splitlines()))
 
 
 def print_fields(fields: Mapping[str, object]) -> None:
@@ -132,10 +144,6 @@ def print_fields(fields: Mapping[str, object]) -> None:
     width = max(map(len, fields))
     for name, value in fields.items():
         typer.echo(f"{name:<{width}}  {cell(value)}")
-
-
-def _console() -> Console:
-    return Console(file=sys.stdout, width=None if sys.stdout.isatty() else _UNBOUNDED, highlight=False, markup=False)
 
 
 class Bar:

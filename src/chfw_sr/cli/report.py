@@ -89,11 +89,11 @@ def report_command(
     json_output: JsonOption = False,
     at: AtOption = None,
 ) -> None:
-    """Report the status of Pilot and Safe Launch: counts in all, per Supplier and per region.
+    """Report the status of Pilot and Safe Launch.
 
-    Devices are the hubs of the phase: scheduled (no result, window still to start), activated, failed, pending (no
-    result, window started or over). A phase's result tells a phase that never ran (NeverRan) from one that succeeded,
-    that ended with failures or with silent hubs, and that was cut short.
+    Counts hubs in all, per Supplier and per region. Devices are the hubs of the phase: scheduled (no result, window
+    still to start), activated, failed, pending (no result, window started or over). A phase's result tells a phase that
+    never ran (NeverRan) from one that succeeded, that ended with failures or with silent hubs, and that was cut short.
 
     CSV has one line per phase (scope total), per Supplier (supplier) and per region (region).
 
@@ -101,7 +101,7 @@ def report_command(
       chfw-sr report 2026-PILOT-01
       chfw-sr report --format csv > status.csv
     """
-    now = at or datetime.now(UTC)
+    now = at or datetime.now(UTC).replace(microsecond=0)
 
     async def load(store: Store) -> tuple[list[_Reported], dict[EUI, str]]:
         ids = [CampaignID(campaign)] if campaign else [each.campaign_id for each in await store.queries.campaigns()]

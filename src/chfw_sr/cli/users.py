@@ -22,12 +22,12 @@ def import_users(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="TOML (*.toml) or CSV.", exists=True, dir_okay=False)],
     json_output: JsonOption = False,
 ) -> None:
-    """Add Users, or replace those with the same EUI, with their certificates. All or nothing.
+    """Add or replace Users and their certificates.
 
-    A certificate that FILE does not name any more is withdrawn. Paths of certificates (PEM) are relative to FILE;
-    the EUI in a certificate's subject must be its User's. Only eui, name and roles are required; status is Active
-    or Suspended; regions are for the role CSP. A certificate under `revoked` is trusted no longer, with the
-    date and time since when.
+    All or nothing. A User with the same EUI is replaced. A certificate that FILE does not name any more is withdrawn.
+    Paths of certificates (PEM) are relative to FILE; the EUI in a certificate's subject must be its User's. Only eui,
+    name and roles are required; status is Active or Suspended; regions are for the role CSP. A certificate under
+    `revoked` is trusted no longer, with the date and time since when.
 
     TOML:
       [[user]]
