@@ -113,13 +113,14 @@ class RabbitUnderTest:
     """
 
     def __init__(self, url: str, *, delivery_limit: int) -> None:
-        self._server = Server.parse(url)
+        self.server = Server.parse(url)
         self._topology = topology.Topology.of_service(delivery_limit=delivery_limit)
-        self._link = Link(self._server, "test")
+        self._link = Link(self.server, "test")
         self._queues = {queue.name for queue in self._topology.queues}
         self._opened: list[RabbitConsumer | RabbitPublisher] = []
 
     async def open(self) -> None:
+        """Connect and make the topology; what is missing of it, when it is called again."""
         self._channel = await (await self._link.open(_itself)).channel()
         await topology.apply(self._channel, self._topology)
 
@@ -150,14 +151,28 @@ class RabbitUnderTest:
     async def delete_queue(self, name: str) -> None:
         await self._channel.queue_delete(name)
 
+    async def declare_full_queue(self, name: str, exchange: str, key: str) -> None:
+        """Bind a queue that takes one message and refuses the next."""
+        self._queues.add(name)
+        arguments = {"x-max-length": 1, "x-overflow": "reject-publish"}
+        queue = await self._channel.declare_queue(name, durable=True, arguments=arguments)
+        await queue.bind(exchange, key)
+
+    async def delete_exchange(self, name: str) -> None:
+        await self._channel.exchange_delete(name)
+
+    async def get(self, queue: str) -> AbstractIncomingMessage:
+        """Take the one message that lies in a queue, with all its properties."""
+        return await (await self._channel.get_queue(queue, ensure=False)).get(no_ack=True)
+
     async def consumer(self, *, prefetch: int = 100) -> ClosableConsumer:
-        consumer = RabbitConsumer(self._server, prefetch=prefetch)
+        consumer = RabbitConsumer(self.server, prefetch=prefetch)
         self._opened.append(consumer)
         await consumer.start()
         return consumer
 
     async def publisher(self) -> Publisher:
-        publisher = RabbitPublisher(self._server)
+        publisher = RabbitPublisher(self.server)
         self._opened.append(publisher)
         return publisher
 

@@ -340,6 +340,16 @@ async def test_any_other_version_makes_a_target(store: Store, version: str) -> N
     assert (await facts(store, campaign=C1, user=ALICE, responsible=True)).responsible
 
 
+async def test_a_hub_that_took_the_version_in_the_campaign_still_makes_responsible(store: Store) -> None:
+    await plan(store)
+    every = {"at": AT, "campaign_id": C1, "phase": Phase.PILOT}
+    await apply(store, ActivationsRecorded((result(4, **every), result(5, **every), result(2, **every))))
+    assert (await facts(store, campaign=C1, user=BOB, responsible=True)).responsible
+    # Outside the campaign, hub 6 is one that runs the version already.
+    await apply(store, ActivationsRecorded((result(6, campaign_id=None, phase=None),)))
+    assert not (await facts(store, campaign=C1, user=EDWIN, responsible=True)).responsible
+
+
 # --------------------------------------------------------------------------------------------------------------- lists
 
 

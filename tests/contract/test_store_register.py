@@ -159,8 +159,10 @@ async def test_a_change_of_the_inventory_stands_in_the_timeline(store: Store) ->
 @pytest.mark.parametrize("together", [True, False])
 async def test_of_a_hub_that_comes_twice_the_later_wins(store: Store, together: bool) -> None:
     twice = [hub(1, firmware_version="a"), hub(1, firmware_version="b")]
-    await store.register.import_hubs(chunks(twice) if together else chunks(twice[:1], twice[1:]), AT)
+    count = await store.register.import_hubs(chunks(twice) if together else chunks(twice[:1], twice[1:]), AT)
+    assert count == ImportCount(added=1)
     assert await found(store, 1) == twice[1:]
+    assert await kinds(store, 1) == []
 
 
 async def test_an_import_leaves_activation_and_membership(store: Store) -> None:

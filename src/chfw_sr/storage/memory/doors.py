@@ -1,6 +1,7 @@
 """The doors of the relay and of the register."""
 
 import heapq
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -107,22 +108,17 @@ class MemoryRegister:
 
     async def import_hubs(self, chunks: AsyncIterator[Sequence[Hub]], at: datetime) -> ImportCount:
         """Add hubs or replace their data, in one transaction; here memory is what holds them all."""
-        added = changed = unchanged = 0
+        count = Counter[str]()
         async with self._database.write() as state:
-            async for chunk in chunks:
-                for hub in chunk:
-                    known = state.hubs.get(hub.eui)
-                    last = known.last_activation_at if known else None
-                    new = replace(hub, last_activation_at=last, membership=None)
-                    state.hubs[hub.eui] = new
-                    if known is None:
-                        added += 1
-                    elif known == new:
-                        unchanged += 1
-                    else:
-                        changed += 1
-                        state.write(at, "HubChanged", hub=hub.eui)
-        return ImportCount(added, changed, unchanged)
+            latest = {hub.eui: hub async for chunk in chunks for hub in chunk}
+            for eui, hub in latest.items():
+                known = state.hubs.get(eui)
+                last = known.last_activation_at if known else None
+                state.hubs[eui] = new = replace(hub, last_activation_at=last, membership=None)
+                if known is not None and known != new:
+                    state.write(at, "HubChanged", hub=eui)
+                count["added" if known is None else "unchanged" if known == new else "changed"] += 1
+        return ImportCount(**count)
 
 
 def _eui(item: tuple[EUI, UserRecord]) -> EUI:

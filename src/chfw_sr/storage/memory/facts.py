@@ -129,7 +129,17 @@ def _campaign(state: State, campaign_id: CampaignID) -> CampaignFacts:
 
 
 def _responsible(state: State, campaign: Campaign, user: EUI) -> bool:
-    return any(campaign.fits(hub) and user in (hub.responsible(role) for role in _ROLES) for hub in state.hubs.values())
+    """A hub that took the campaign's version within it was a target, and still counts as one."""
+    return any(
+        user in (hub.responsible(role) for role in _ROLES) and (campaign.fits(hub) or _took_part(state, campaign, hub))
+        for hub in state.hubs.values()
+    )
+
+
+def _took_part(state: State, campaign: Campaign, hub: Hub) -> bool:
+    return campaign.fits(replace(hub, firmware_version="")) and any(
+        (campaign.campaign_id, phase, hub.eui) in state.rows for phase in Phase
+    )
 
 
 def _own_lists(state: State, campaign_id: CampaignID, user: EUI) -> OwnLists:
