@@ -116,10 +116,6 @@ class SqlDialect(ABC):
         """Insert many rows, all with the same keys, in the quickest way."""
 
     @abstractmethod
-    async def index_temporary(self, connection: AsyncConnection, target: Table, *columns: str) -> None:
-        """Make a filled temporary table quick to join by these columns."""
-
-    @abstractmethod
     def migration_lock(self, connection: Connection) -> None:
         """See to it that one migration runs at a time."""
 
@@ -135,6 +131,12 @@ class SqlDialect(ABC):
         """Create a temporary table, empty, for this transaction at least."""
         await connection.execute(CreateTable(target, if_not_exists=True))
         await connection.execute(target.delete())
+
+    async def index_temporary(self, connection: AsyncConnection, target: Table, *columns: str) -> None:
+        """Make a filled temporary table quick to join by these columns."""
+        name, listed = target.name, ", ".join(columns)
+        await connection.exec_driver_sql(f"CREATE INDEX IF NOT EXISTS ix_{name} ON {name} ({listed})")
+        await connection.exec_driver_sql(f"ANALYZE {name}")
 
 
 class SQLite(SqlDialect):
@@ -232,12 +234,6 @@ class SQLite(SqlDialect):
         """Insert with one prepared statement."""
         if rows:
             await connection.execute(target.insert(), list(rows))
-
-    async def index_temporary(self, connection: AsyncConnection, target: Table, *columns: str) -> None:
-        """Make an index."""
-        await connection.exec_driver_sql(
-            f"CREATE INDEX IF NOT EXISTS ix_{target.name} ON {target.name} ({', '.join(columns)})"
-        )
 
     def migration_lock(self, connection: Connection) -> None:
         """Do nothing: this is the only writer."""
@@ -352,10 +348,6 @@ class PostgreSQL(SqlDialect):
         driver = (await connection.get_raw_connection()).driver_connection
         assert isinstance(driver, asyncpg.Connection)
         await driver.copy_records_to_table(target.name, records=records, columns=names)
-
-    async def index_temporary(self, connection: AsyncConnection, target: Table, *columns: str) -> None:  # noqa: ARG002
-        """Gather statistics; hash joins need no index."""
-        await connection.exec_driver_sql(f"ANALYZE {target.name}")
 
     def migration_lock(self, connection: Connection) -> None:
         """Take an advisory lock for the transaction."""

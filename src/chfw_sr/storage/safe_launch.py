@@ -10,7 +10,6 @@ from sqlalchemy import (
     MetaData,
     Table,
     and_,
-    column,
     delete,
     exists,
     func,
@@ -21,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from chfw_sr.campaign.changes import SafeLaunchAllotted
+from chfw_sr.campaign.changes import RankRange, SafeLaunchAllotted
 from chfw_sr.campaign.model import Campaign
 from chfw_sr.messages import EUI, CampaignID, HubStatus, Phase
 from chfw_sr.service.ports import Cause
@@ -29,7 +28,7 @@ from chfw_sr.service.ports import Cause
 from .allotment import CELL_KEY, NOBODY, add_cells, add_up, write_allotted
 from .dialects import SqlDialect
 from .mapping import to_campaign
-from .tables import KEY, LIVE, campaign_hubs, campaigns, cells, hubs
+from .tables import KEY, LIVE, Instant, campaign_hubs, campaigns, cells, hubs
 
 remaining = Table(
     "remaining_hubs",
@@ -100,62 +99,50 @@ class SafeLaunches:
         return {EUI(supplier) if supplier else None: count for supplier, count in counts}
 
     async def allot(self, change: SafeLaunchAllotted, cause: Cause) -> None:
-        """Give every hub that was counted its window: cells, places and history, a statement each."""
+        """Give every hub that was counted its window: two statements a window, and one for the history of all."""
         campaign_id = change.campaign_id
         if campaign_id not in self._counted:
             found = await self._connection.execute(select(campaigns).where(campaigns.c.campaign_id == campaign_id))
             await self.count(to_campaign(found.one()))
-        ranges = self._dialect.rows(
-            "ranges",
-            [
-                cells.c.window_id,
-                cells.c.starts_at,
-                cells.c.ends_at,
-                column("first", BigInteger()),
-                column("last", BigInteger()),
-            ],
-            [
-                (each.window.window_id, each.window.start, each.window.end, each.first, each.last)
-                for each in change.ranges
-            ],
+        for each in change.ranges:
+            await self._allot_range(campaign_id, each)
+        await add_up(self._connection, campaign_id, Phase.SAFE_LAUNCH)
+        await write_allotted(self._connection, self._dialect, campaign_id, Phase.SAFE_LAUNCH, cause)
+        await self._forget(campaign_id)
+        self._counted.discard(campaign_id)
+
+    async def _allot_range(self, campaign_id: CampaignID, each: RankRange) -> None:
+        """Give the hubs of one window their cells and places; there are at most 100 windows."""
+        ranked = and_(
+            remaining.c.campaign_id == campaign_id, remaining.c.rank >= each.first, remaining.c.rank < each.last
         )
-        within = and_(
-            remaining.c.campaign_id == campaign_id,
-            remaining.c.rank >= ranges.c.first,
-            remaining.c.rank < ranges.c.last,
-        )
-        key = {name: ranges.c[name] if name == "window_id" else remaining.c[name] for name in CELL_KEY}
+        parties = CELL_KEY[:-1]
+        window = each.window
         counted = (
             select(
-                *key.values(),
-                ranges.c.starts_at,
-                ranges.c.ends_at,
+                *(remaining.c[name] for name in parties),
+                literal(window.window_id, BigInteger).label("window_id"),
+                literal(window.start, Instant).label("starts_at"),
+                literal(window.end, Instant).label("ends_at"),
                 func.count().label("devices"),
                 literal(0, BigInteger).label("activated"),
                 literal(0, BigInteger).label("failed"),
             )
-            .join_from(ranges, remaining, within)
-            .group_by(*key.values(), ranges.c.starts_at, ranges.c.ends_at)
+            .where(ranked)
+            .group_by(*(remaining.c[name] for name in parties))
         )
         await add_cells(self._connection, self._dialect, campaign_id, Phase.SAFE_LAUNCH, counted)
         cell = and_(
             cells.c.campaign_id == campaign_id,
             cells.c.phase == Phase.SAFE_LAUNCH.value,
-            *(cells.c[name] == value for name, value in key.items()),
+            *(cells.c[name] == remaining.c[name] for name in parties),
+            cells.c.window_id == window.window_id,
         )
         phase = literal(Phase.SAFE_LAUNCH.value, KEY)
-        placed = (
-            select(literal(campaign_id, KEY), phase, remaining.c.hub, cells.c.id, true())
-            .select_from(ranges)
-            .join(remaining, within)
-            .join(cells, cell)
-        )
+        placed = select(literal(campaign_id, KEY), phase, remaining.c.hub, cells.c.id, true())
         columns = ["campaign_id", "phase", "hub", "cell_id", "held"]
-        await self._connection.execute(insert(campaign_hubs).from_select(columns, placed))
-        await add_up(self._connection, campaign_id, Phase.SAFE_LAUNCH)
-        await write_allotted(self._connection, self._dialect, campaign_id, Phase.SAFE_LAUNCH, cause)
-        await self._forget(campaign_id)
-        self._counted.discard(campaign_id)
+        places = placed.join_from(remaining, cells, cell).where(ranked).order_by(remaining.c.rank)
+        await self._connection.execute(insert(campaign_hubs).from_select(columns, places))
 
     async def _forget(self, campaign_id: CampaignID) -> None:
         await self._connection.execute(delete(remaining).where(remaining.c.campaign_id == campaign_id))
