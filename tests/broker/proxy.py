@@ -1,6 +1,7 @@
 """A TCP proxy on loopback that can cut, hold and inject: what a network does to a connection."""
 
 import asyncio
+import ssl
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
@@ -13,17 +14,20 @@ class Proxy:
 
     Args:
         url: of the server.
+        tls: what the proxy shows to clients, or None for plain TCP; the server is spoken to in plain TCP in any case.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, tls: ssl.SSLContext | None = None) -> None:
         self._target = urlsplit(url)
+        self._tls = tls
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._to_client: list[asyncio.StreamWriter] = []
         self._to_server: list[asyncio.StreamWriter] = []
-        self._answers = asyncio.Event()
-        self._answers.set()
+        self._gates = {"to client": asyncio.Event(), "to server": asyncio.Event()}
         self._refusing = False
+        self._held = asyncio.Event()
+        self.release()
         self.connections = 0
         self.sent_octets = 0
 
@@ -33,10 +37,11 @@ class Proxy:
         assert self._server is not None
         port = self._server.sockets[0].getsockname()[1]
         user, _, _ = self._target.netloc.rpartition("@")
-        return self._target._replace(netloc=f"{user}@127.0.0.1:{port}").geturl()
+        scheme = "amqps" if self._tls else "amqp"
+        return self._target._replace(scheme=scheme, netloc=f"{user}@127.0.0.1:{port}").geturl()
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
         return self
 
     async def __aexit__(
@@ -51,7 +56,7 @@ class Proxy:
         """Cut every connection, in both directions, at once."""
         for writer in self._writers:
             writer.transport.abort()
-        self._answers.set()
+        self.release()
 
     def refuse(self, *, refusing: bool = True) -> None:
         """Accept connections, but cut them at once; or no longer."""
@@ -59,11 +64,21 @@ class Proxy:
 
     def hold_answers(self) -> None:
         """Let nothing of what the server says through, from now on."""
-        self._answers.clear()
+        self._gates["to client"].clear()
 
-    def release_answers(self) -> None:
+    def hold_requests(self) -> None:
+        """Let nothing of what clients say through, from now on."""
+        self._gates["to server"].clear()
+
+    async def held(self) -> None:
+        """Wait until something is held back that would have gone to the server."""
+        await self._held.wait()
+
+    def release(self) -> None:
         """Let through what was held, and what comes."""
-        self._answers.set()
+        self._held.clear()
+        for gate in self._gates.values():
+            gate.set()
 
     def tell_client(self, octets: bytes) -> None:
         """Say something to the newest client in the server's name."""
@@ -86,17 +101,18 @@ class Proxy:
         self._to_server.append(server)
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._pump(upstream, writer, self._answers))
-                group.create_task(self._pump(reader, server, None))
+                group.create_task(self._pump(upstream, writer, "to client"))
+                group.create_task(self._pump(reader, server, "to server"))
         finally:
             self._writers -= {writer, server}
 
-    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, gate: asyncio.Event | None) -> None:
+    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, direction: str) -> None:
         try:
             while octets := await source.read(2**16):
-                if gate is not None:
-                    await gate.wait()
-                else:
+                if direction == "to server" and not self._gates[direction].is_set():
+                    self._held.set()
+                await self._gates[direction].wait()
+                if direction == "to server":
                     self.sent_octets += len(octets)
                 sink.write(octets)
                 await sink.drain()

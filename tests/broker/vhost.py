@@ -24,7 +24,7 @@ LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 Administer = Callable[..., None]
 
 
-class NoServer(Exception):
+class NoServer(Exception):  # noqa: N818 - it names the outcome
     """There is no server, or no way to make a virtual host on it."""
 
 

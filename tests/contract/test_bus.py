@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from chfw_sr.broker.names import QUARANTINE, UNROUTED, alerts_queue, responses_queue
+from chfw_sr.broker.names import QUARANTINE, REQUESTS, UNROUTED, alerts_queue, responses_queue
 from chfw_sr.messages import EUI
 from chfw_sr.service.ports import MessageKind, OutboxMessage, PublishResult, Unavailable
 
@@ -231,6 +231,22 @@ async def test_a_reply_goes_to_its_queue_or_is_unroutable(bus: BusUnderTest) -> 
     assert list(results) == [PublishResult.UNROUTABLE, PublishResult.CONFIRMED, PublishResult.UNROUTABLE]
     (received,) = await bus.take("there", 1)
     assert received.octets == b"<2/>"
+
+
+@pytest.mark.parametrize("queue", [alerts_queue(ALICE), responses_queue(ALICE), REQUESTS, QUARANTINE])
+async def test_a_reply_never_goes_to_a_queue_of_the_services_own(bus: BusUnderTest, queue: str) -> None:
+    await bus.declare_user(ALICE)
+    publisher = await bus.publisher()
+
+    results = await publisher.publish([message(1, MessageKind.REPLY, queue), message(2)])
+
+    assert list(results) == [PublishResult.UNROUTABLE, PublishResult.CONFIRMED]
+    await bus.take(alerts_queue(ALICE), 1)
+    await bus.take(responses_queue(ALICE), 0)
+    await bus.take(QUARANTINE, 0)
+    consumer = await bus.consumer()
+    await bus.send(b"first")
+    assert [d.octets for d in await consumer.receive(1, LONG)] == [b"first"]
 
 
 async def test_a_quarantined_message_keeps_octets_and_headers(bus: BusUnderTest) -> None:

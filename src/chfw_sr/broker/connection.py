@@ -179,6 +179,12 @@ def describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
+def why(closing: "asyncio.Future[Any]") -> str:
+    """Say why a connection or channel ended, once it has."""
+    error = None if closing.cancelled() else closing.exception()
+    return describe(error) if error else "closed"
+
+
 async def _itself(connection: AbstractConnection) -> AbstractConnection:
     return connection
 

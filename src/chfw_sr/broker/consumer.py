@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from chfw_sr.service.ports import Delivery, Unavailable
 
-from .connection import Link, Server, unavailable_if_lost
+from .connection import Link, Server, unavailable_if_lost, why
 from .names import REQUESTS
 
 if TYPE_CHECKING:
@@ -47,7 +47,9 @@ class _Subscription:
         channel = connection.channel(publisher_confirms=False)
         await channel.initialize()
         self._channel = underlay = await channel.get_underlay_channel()
-        underlay.closing.add_done_callback(lambda _: self.lose(f"{self._server}: the connection was lost"))
+        underlay.closing.add_done_callback(
+            lambda closing: self.lose(f"{self._server}: the connection was lost: {why(closing)}")
+        )
         underlay.on_consumer_cancel_callbacks.add(lambda _: self._end(f"{self._server}: {REQUESTS} was deleted"))
         await underlay.basic_qos(prefetch_count=self._prefetch)
         await underlay.basic_consume(REQUESTS, self._arrive)

@@ -7,7 +7,7 @@ The rules, which the contract suite holds for every bus:
   later. It is delivered anew, marked as redelivered.
 - A request that was returned more often than the delivery limit goes to quarantine instead of coming again.
 - A published message is confirmed once it lies in a queue. An alert or a response without a queue is kept in
-  `chfw.unrouted`; a reply without a queue is unroutable and gone.
+  `chfw.unrouted`; a reply without a queue is unroutable and gone, and so is one to a queue of the service's own.
 
 Nothing here polls: one condition wakes whoever waits. A bus belongs to one event loop.
 """
@@ -23,7 +23,7 @@ from itertools import count
 from chfw_sr.messages import EUI
 from chfw_sr.service.ports import Delivery, MessageKind, OutboxMessage, PublishResult, Unavailable
 
-from .names import QUARANTINE, REQUESTS, UNROUTED, alerts_queue, responses_queue
+from .names import QUARANTINE, REQUESTS, UNROUTED, alerts_queue, is_reserved, responses_queue
 
 DEFAULT_DELIVERY_LIMIT = 20
 """Returns of one request before it is quarantined; what a RabbitMQ quorum queue has by default."""
@@ -215,6 +215,8 @@ class InProcessBus:
 
     def _route(self, message: OutboxMessage) -> PublishResult:
         routing_key, queue = _address(message)
+        if message.kind is MessageKind.REPLY and is_reserved(queue):
+            return PublishResult.UNROUTABLE
         if queue not in self._queues:
             if message.kind is MessageKind.REPLY:
                 return PublishResult.UNROUTABLE

@@ -11,7 +11,7 @@ from aio_pika.exceptions import DeliveryError, PublishError
 
 from chfw_sr.service.ports import MessageKind, OutboxMessage, PublishResult, Unavailable
 
-from .connection import Link, Server, describe, unavailable_if_lost
+from .connection import Link, Server, unavailable_if_lost, why
 from .names import ALERTS, QUARANTINE, RESPONSES, is_reserved
 
 if TYPE_CHECKING:
@@ -62,8 +62,7 @@ class _Outlet:
     def _lose(self, closing: "asyncio.Future[None]") -> None:
         if not self.lost:
             self.lost = True
-            error = None if closing.cancelled() else closing.exception()
-            logger.info("%s: no longer publishing: %s", self._server, describe(error) if error else "closed")
+            logger.info("no longer publishing: %s: the connection was lost: %s", self._server, why(closing))
 
     async def accepting(self, timeout_seconds: float) -> None:
         """Wait until the server accepts messages.
