@@ -29,7 +29,7 @@ $(VENV)/dev: $(VENV)/runtime requirements/dev.txt
 demo: $(VENV)/runtime
 	rm -rf $(DEMO)
 	$(BIN)/chfw-sr replay fixtures/campaign --out $(DEMO)
-	$(BIN)/chfw-sr --database sqlite+aiosqlite:///$(DEMO)/replay.sqlite3 report
+	$(BIN)/chfw-sr --database sqlite+aiosqlite:///$(DEMO)/replay.sqlite3 report --at 2027-04-17T00:00:00Z
 	@echo
 	@echo "Every message lies below $(DEMO)/: alerts/<recipient>/, responses/<originator>/."
 	@echo "Look around: $(BIN)/chfw-sr --database sqlite+aiosqlite:///$(DEMO)/replay.sqlite3 campaign list"
