@@ -178,6 +178,61 @@ async def test_readers_see_only_what_is_committed(planned: Store) -> None:
     assert len(await planned.queries.outbox(None, 10)) == 1
 
 
+# -------------------------------------------------------------------------------------------------- defects of callers
+
+
+async def test_only_what_was_claimed_here_can_be_finished(store: Store) -> None:
+    async with store.begin() as work:
+        await work.claim([claim(1)])
+        await work.finish([record(claim(1))])
+        for wrong in (claim(1), claim(1, "other"), claim(2)):
+            with pytest.raises(RuntimeError):
+                await work.finish([record(wrong)])
+        await work.commit()
+    async with store.begin() as work:
+        await work.claim([claim(1)])
+        with pytest.raises(RuntimeError):
+            await work.finish([record(claim(1), b"again")])
+    assert len(await store.queries.inbox(10)) == 1
+
+
+async def test_after_commit_a_unit_of_work_is_over(store: Store) -> None:
+    async with store.begin() as work:
+        await work.commit()
+        for call in (work.reserve(1), work.facts(Needs()), work.claim([]), work.commit()):
+            with pytest.raises(RuntimeError):
+                await call
+
+
+@pytest.mark.parametrize("count", [0, -1])
+async def test_no_ids_cannot_be_reserved(store: Store, count: int) -> None:
+    async with store.begin() as work:
+        with pytest.raises(ValueError, match="cannot reserve"):
+            await work.reserve(count)
+
+
+async def test_an_outbox_id_is_used_once(store: Store) -> None:
+    async with store.begin() as work:
+        first = await work.reserve(1)
+        await work.enqueue([message(first)])
+        await work.commit()
+
+    async def again() -> None:
+        async with store.begin() as work:
+            await work.enqueue([message(first, octets=b"other")])
+            await work.commit()
+
+    with pytest.raises((RuntimeError, Unavailable)):
+        await again()
+    (entry,) = await store.queries.outbox(None, 10)
+    assert entry.message == message(first)
+
+
+async def test_a_replay_of_what_is_not_there_is_no_event(store: Store) -> None:
+    await store.mark_replayed(17, AT)
+    assert list(await store.queries.quarantined(10)) == []
+
+
 # --------------------------------------------------------------------------------------------------------------- races
 
 

@@ -171,7 +171,13 @@ class MemoryUnitOfWork:
             carry_out(state, change, cause, self._remaining)
 
     async def reserve(self, count: int) -> int:
-        """Reserve `count` consecutive outbox ids, never given before and never again; give the first."""
+        """Reserve `count` consecutive outbox ids, never given before and never again; give the first.
+
+        Raises:
+            ValueError: if the count is not positive.
+        """
+        if count < 1:
+            raise ValueError(f"cannot reserve {count} ids")
         await self._state()
         return self._database.reserve(count)
 
