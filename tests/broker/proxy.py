@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
@@ -30,6 +31,9 @@ class Proxy:
         self.release()
         self.connections = 0
         self.sent_octets = 0
+        self.cuts = 0
+        self._fuses: Iterator[int] = iter(())
+        self._fuse: int | None = None
 
     @property
     def url(self) -> str:
@@ -57,6 +61,15 @@ class Proxy:
         for writer in self._writers:
             writer.transport.abort()
         self.release()
+
+    def cut_after(self, fuses: Iterable[int]) -> None:
+        """Cut whenever so many octets have passed, in either direction, in the middle of whatever that is.
+
+        Args:
+            fuses: octets, one number for each cut.
+        """
+        self._fuses = iter(fuses)
+        self._fuse = next(self._fuses, None)
 
     def refuse(self, *, refusing: bool = True) -> None:
         """Accept connections, but cut them at once; or no longer."""
@@ -114,6 +127,14 @@ class Proxy:
                 await self._gates[direction].wait()
                 if direction == "to server":
                     self.sent_octets += len(octets)
+                if self._fuse is not None and len(octets) >= self._fuse:
+                    sink.write(octets[: self._fuse])
+                    await sink.drain()
+                    self.cuts += 1
+                    self._fuse = next(self._fuses, None)
+                    self.cut()
+                    return
+                self._fuse = None if self._fuse is None else self._fuse - len(octets)
                 sink.write(octets)
                 await sink.drain()
         except ConnectionError:

@@ -8,7 +8,7 @@ from aio_pika.abc import AbstractConnection
 
 from chfw_sr.broker.names import ALERTS, QUARANTINE, REQUESTS, RESPONSES, UNROUTED, alerts_queue, responses_queue
 from chfw_sr.broker.rabbitmq import RabbitPublisher, Server
-from chfw_sr.broker.topology import Defect, Exchange, Queue, Topology, TopologyRefused, apply, check, depths
+from chfw_sr.broker.topology import Binding, Defect, Exchange, Queue, Topology, TopologyRefused, apply, check, depths
 from chfw_sr.messages import EUI
 from chfw_sr.service.ports import MessageKind, PublishResult, Unavailable
 from tests.contract.buses import RabbitUnderTest
@@ -102,6 +102,13 @@ async def test_a_check_names_what_differs_and_applying_refuses_it(
         with pytest.raises(TopologyRefused, match=r"queue chfw\.requests.*x-delivery-limit"):
             await apply(channel, wanted)
     assert await check(connection, SERVICE) == []
+
+
+@pytest.mark.rabbitmq
+async def test_a_binding_to_nothing_is_refused_by_name(rabbit: RabbitUnderTest, connection: AbstractConnection) -> None:
+    async with connection.channel() as channel:
+        with pytest.raises(TopologyRefused, match=r"binding of queue .* to exchange missing by #"):
+            await apply(channel, Topology(bindings=(Binding("missing", "#", REQUESTS),)))
 
 
 @pytest.mark.rabbitmq

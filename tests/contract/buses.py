@@ -187,6 +187,14 @@ class RabbitUnderTest:
         assert await source.get(no_ack=True, fail=False) is None
         return messages
 
+    async def drain(self, queue: str) -> Sequence[QueuedMessage]:
+        """Take whatever lies in a queue."""
+        source = await self._channel.get_queue(queue, ensure=False)
+        messages = []
+        while message := await source.get(no_ack=True, fail=False):
+            messages.append(_queued(message))
+        return messages
+
     async def close(self) -> None:
         for opened in self._opened:
             await opened.close()
