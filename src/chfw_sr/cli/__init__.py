@@ -1,6 +1,6 @@
 """The command line, `chfw-sr`: one module per group of commands, all registered on one application."""
 
-from . import campaigns, catalogue, database, documents, hubs, inventory, pki, queues, replay, report, users
+from . import campaigns, catalogue, database, documents, hubs, inventory, pki, queues, replay, report, run, users
 from .app import app, main
 
 __all__ = [
@@ -16,5 +16,6 @@ __all__ = [
     "queues",
     "replay",
     "report",
+    "run",
     "users",
 ]

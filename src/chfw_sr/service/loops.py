@@ -24,6 +24,9 @@ LONGEST_PAUSE_SECONDS = 30.0
 
 Result = TypeVar("Result")
 
+Chore = Callable[[], Awaitable[bool]]
+"""A piece of work; True if there is more to do at once. May raise `Unavailable`."""
+
 
 async def no_preparation() -> None:
     """Do nothing before a piece of work."""
@@ -176,7 +179,7 @@ async def relay(
         relay: what does it.
         wake: set by whoever has put something in.
         idle_seconds: how often to look in any case; another process may have put something in.
-        stop: set from outside; what is in the outbox then stays there for the next relay.
+        stop: set from outside; what others put into the outbox from then on stays there for the next relay.
         observer: is told of every retry.
     """
     observer = observer or Unobserved()
@@ -193,6 +196,11 @@ async def relay(
         if not claimed:
             observer.waits(Loop.RELAY)
             await _unless(stop, _until(wake, idle_seconds))
+    try:
+        while await relay.step() >= relay.batch:
+            pass
+    except Unavailable as error:
+        logger.info("what is in the outbox stays there for the next relay: %s", error)
 
 
 async def tick(
@@ -227,7 +235,7 @@ async def tick(
 
 async def repeat(
     loop: Loop,
-    chore: Callable[[], Awaitable[bool]],
+    chore: Chore,
     *,
     every_seconds: float,
     stop: asyncio.Event,
@@ -237,7 +245,7 @@ async def repeat(
 
     Args:
         loop: its name.
-        chore: what to do; True if there is more to do at once. May raise `Unavailable`.
+        chore: what to do.
         every_seconds: how long to rest when there is no more to do.
         stop: set from outside.
         observer: is told of every retry.

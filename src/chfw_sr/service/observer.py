@@ -16,6 +16,7 @@ class Loop(StrEnum):
     CLOCK = "clock"
     HEARTBEAT = "heartbeat"
     PURGE = "purge"
+    PROBE = "probe"
 
 
 class Observer(Protocol):

@@ -43,6 +43,11 @@ class Relay:
         self._lease_seconds = lease_seconds
         self._observer = observer or Unobserved()
 
+    @property
+    def batch(self) -> int:
+        """Messages claimed at once, at most."""
+        return self._batch
+
     async def step(self) -> int:
         """Claim one batch, publish it and mark it; give how many messages were claimed.
 

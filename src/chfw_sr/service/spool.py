@@ -50,6 +50,10 @@ class SpoolConsumer:
         """How many files wait, as of the last look."""
         return self._seen
 
+    def is_there(self) -> bool:
+        """Tell whether the folders are there."""
+        return self._in.is_dir() and self._done.is_dir()
+
     async def receive(self, limit: int, wait_seconds: float) -> Sequence[Delivery]:  # noqa: ARG002 - the port's
         """Wait for at least one file, then take those that are there, at most `limit`.
 
