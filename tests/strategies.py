@@ -184,9 +184,9 @@ def preferences() -> st.SearchStrategy[UpdatePilotPreferences]:
     )
 
 
-def bodies(text=xml_text) -> st.SearchStrategy:
-    """Bodies of every Service Request."""
-    return st.one_of(
+def kinds_of_body(text=xml_text) -> list[st.SearchStrategy]:
+    """Bodies of every Service Request, one strategy a kind."""
+    return [
         st.builds(ReadPilotPlan, campaign_id=campaign_ids()),
         preferences(),
         st.builds(DeletePilotPreferences, campaign_id=campaign_ids()),
@@ -203,7 +203,12 @@ def bodies(text=xml_text) -> st.SearchStrategy:
         st.builds(PublishSafeLaunchSchedule, campaign_id=campaign_ids(), schedule=schedules()),
         st.builds(UpdateCampaignState, campaign_id=campaign_ids(), action=st.sampled_from(Action), reason=text(1, 500)),
         st.builds(ReportFirmwareActivation, activations=st.lists(activations(text), min_size=1, max_size=3).map(tuple)),
-    )
+    ]
+
+
+def bodies(text=xml_text) -> st.SearchStrategy:
+    """Bodies of any Service Request."""
+    return st.one_of(*kinds_of_body(text))
 
 
 def requests(originator: EUI | None = None, text=xml_text) -> st.SearchStrategy[ServiceRequest]:
@@ -255,9 +260,9 @@ def statuses(text=xml_text) -> st.SearchStrategy[CampaignStatus]:
     )
 
 
-def payloads(text=xml_text) -> st.SearchStrategy:
-    """Payloads of every Service Response."""
-    return st.one_of(
+def kinds_of_payload(text=xml_text) -> list[st.SearchStrategy]:
+    """Payloads of every Service Response, one strategy a kind."""
+    return [
         st.builds(
             PilotPlan,
             campaign_id=campaign_ids(),
@@ -276,7 +281,12 @@ def payloads(text=xml_text) -> st.SearchStrategy:
         warnings(),
         st.builds(FirmwareActivationWarning, invalid=device_lists()),
         st.builds(Fault, reason=text(), path=st.none() | text(), line=st.none() | st.integers(1, LARGEST)),
-    )
+    ]
+
+
+def payloads(text=xml_text) -> st.SearchStrategy:
+    """Payloads of any Service Response."""
+    return st.one_of(*kinds_of_payload(text))
 
 
 def srvs() -> st.SearchStrategy[SRV | str]:
@@ -296,11 +306,11 @@ def responses(text=xml_text) -> st.SearchStrategy[ServiceResponse]:
     )
 
 
-def alert_bodies(text=xml_text) -> st.SearchStrategy:
-    """The content of every DCC Alert."""
+def kinds_of_alert_body(text=xml_text) -> list[st.SearchStrategy]:
+    """The content of every DCC Alert, one strategy a kind."""
     outcome = {"campaign_id": campaign_ids(), "request_id": request_ids(), "accepted": counts(), "refused": counts()}
     hub = {"device_id": euis(), "firmware_version": versions(text)}
-    return st.one_of(
+    return [
         st.builds(CommsHubFirmwareActivation, **hub),
         st.builds(
             PilotPlanPublished,
@@ -357,7 +367,12 @@ def alert_bodies(text=xml_text) -> st.SearchStrategy:
             srv=st.sampled_from(SRV),
             response_code=st.sampled_from(ResponseCode),
         ),
-    )
+    ]
+
+
+def alert_bodies(text=xml_text) -> st.SearchStrategy:
+    """The content of any DCC Alert."""
+    return st.one_of(*kinds_of_alert_body(text))
 
 
 def alerts(text=xml_text) -> st.SearchStrategy[Alert]:

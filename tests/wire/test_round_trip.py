@@ -5,10 +5,12 @@ import re
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from lxml import etree
 
 from chfw_sr.messages import (
     SRV,
+    Alert,
     CampaignStageChanged,
     Rejected,
     RequestID,
@@ -16,6 +18,7 @@ from chfw_sr.messages import (
     ResponseID,
     ServiceRequest,
     ServiceRequestCompleted,
+    ServiceResponse,
     Stage,
 )
 from chfw_sr.wire import read_alert, read_response, verify, write_alert, write_request, write_response
@@ -28,6 +31,7 @@ from tests.wire.makers import (
     DCC,
     HUB,
     NOW,
+    REQUEST_ID,
     SCHEMAS,
     SR,
     SUPPLIER,
@@ -54,6 +58,14 @@ def test_a_request_survives_the_wire(request: ServiceRequest):
     assert (arrived.request_id, arrived.srv) == (request.request_id, request.srv)
 
 
+@pytest.mark.parametrize("kind", range(len(strategies.kinds_of_body())))
+@settings(max_examples=20)
+@given(data=st.data())
+def test_every_kind_of_request_survives_the_wire(kind, data):
+    sent = ServiceRequest(request_id=REQUEST_ID, body=data.draw(strategies.kinds_of_body()[kind]))
+    assert take(write_request(sent, ALICE.signer)).outcome == sent
+
+
 @given(strategies.requests())
 def test_an_unsigned_request_is_the_signed_one_without_its_signature(request: ServiceRequest):
     unsigned = write_request(request, None)
@@ -67,10 +79,30 @@ def test_a_response_survives_the_wire(sent):
     assert read_response(write_response(sent, BROKER)) == sent
 
 
+@pytest.mark.parametrize("kind", range(len(strategies.kinds_of_payload())))
+@settings(max_examples=20)
+@given(data=st.data())
+def test_every_kind_of_response_survives_the_wire(kind, data):
+    payload = data.draw(strategies.kinds_of_payload()[kind])
+    sent = ServiceResponse(
+        request_id=REQUEST_ID, code=ResponseCode.I0, at=NOW, srv=SRV.READ_PILOT_PLAN, payload=payload
+    )
+    assert read_response(write_response(sent, BROKER)) == sent
+
+
 @given(strategies.alerts(), strategies.response_ids(), strategies.instants())
 def test_an_alert_survives_the_wire(sent, response_id, at):
     response_id = response_id.model_copy(update={"target": sent.recipient})
     assert read_alert(write_alert(sent, response_id, at, BROKER)) == (sent, response_id, at)
+
+
+@pytest.mark.parametrize("kind", range(len(strategies.kinds_of_alert_body())))
+@settings(max_examples=20)
+@given(data=st.data())
+def test_every_kind_of_alert_survives_the_wire(kind, data):
+    sent = Alert(recipient=SUPPLIER, body=data.draw(strategies.kinds_of_alert_body()[kind]))
+    response_id = ResponseID(originator=DCC, target=SUPPLIER, counter=1)
+    assert read_alert(write_alert(sent, response_id, NOW, BROKER)) == (sent, response_id, NOW)
 
 
 @settings(max_examples=300)

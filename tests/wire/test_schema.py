@@ -301,6 +301,14 @@ FAULTS = [
         "its WindowID is in this schedule already",
     ),
     (
+        request(
+            '<sr:ReadPilotPlan><sr:CampaignID xmlns:i="http://www.w3.org/2001/XMLSchema-instance" '
+            'i:type="nowhere:CampaignID">C1</sr:CampaignID></sr:ReadPilotPlan>'
+        ),
+        "/sr:Request/sr:Body/sr:ReadPilotPlan/sr:CampaignID",
+        "nowhere:CampaignID",
+    ),
+    (
         request(attributes=' xmlns:i="http://www.w3.org/2001/XMLSchema-instance" i:type="nowhere:Request"'),
         "/sr:Request",
         "nowhere:Request",

@@ -4,7 +4,7 @@ import base64
 import hashlib
 import re
 from datetime import timedelta
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 from cryptography import x509
@@ -63,7 +63,7 @@ def general(
     # What exclusive canonicalisation gives, by another program than the one that verifies.
     alone = re.search(r"<((?:ds:)?)SignedInfo>.*</\1SignedInfo>", whole, re.DOTALL)
     declared = f'xmlns:ds="{DS}"' if alone[1] else f'xmlns="{DS}"'
-    info = ElementTree.canonicalize(alone[0].replace("SignedInfo>", f"SignedInfo {declared}>", 1)).encode()
+    info = ET.canonicalize(alone[0].replace("SignedInfo>", f"SignedInfo {declared}>", 1)).encode()
     r, s = decode_dss_signature(key.sign(info, ec.ECDSA(hashes.SHA256())))
     return whole.replace("VALUE", value(r.to_bytes(32, "big") + s.to_bytes(32, "big"))).encode()
 
