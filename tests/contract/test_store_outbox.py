@@ -37,8 +37,48 @@ async def test_a_message_comes_out_as_it_went_in(store: Store) -> None:
 async def test_claims_are_in_order_of_id_and_limited(store: Store) -> None:
     ids = await post(store, 5)
     assert await claim_ids(store, "one", 2) == ids[:2]
+    await store.outbox.mark("one", ids[:2], OutboxStatus.PUBLISHED, AT)
     assert await claim_ids(store, "two", 9) == ids[2:]
     assert await claim_ids(store, "three") == []
+
+
+async def test_a_recipient_belongs_to_one_claim_at_a_time(store: Store) -> None:
+    ids = await post(store, 3)
+    others = await post(store, 2, recipient=BOB)
+    assert await claim_ids(store, "one", 1) == ids[:1]
+    assert await claim_ids(store, "two") == others, "not what comes after a message that is not published yet"
+    await store.outbox.mark("one", ids[:1], OutboxStatus.PUBLISHED, AT)
+    assert await claim_ids(store, "three") == ids[1:]
+
+
+async def test_what_was_not_published_holds_back_what_comes_after(store: Store) -> None:
+    ids = await post(store, 3)
+    await claim_ids(store, "one")
+    await store.outbox.mark("one", ids[1:2], OutboxStatus.PUBLISHED, AT)
+    later = await post(store, 1)
+    assert await claim_ids(store, "two") == []
+    assert await claim_ids(store, "two", now=LATER) == [ids[0], ids[2], *later]
+
+
+async def test_alerts_responses_and_replies_of_one_user_travel_apart(store: Store) -> None:
+    await post(store, 1)
+    await claim_ids(store, "one")
+    apart = [
+        *await post(store, 1, kind=MessageKind.RESPONSE),
+        *await post(store, 1, kind=MessageKind.REPLY),
+        *await post(store, 1, kind=MessageKind.QUARANTINE, recipient=""),
+    ]
+    assert await claim_ids(store, "two") == apart
+
+
+async def test_a_recipient_with_a_backlog_does_not_hold_up_the_others(store: Store) -> None:
+    hot = await post(store, 50)
+    waited = await post(store, 1, recipient=BOB)
+    first = await claim_ids(store, "one", 10)
+    assert first == hot[:10]
+    await store.outbox.mark("one", first, OutboxStatus.PUBLISHED, AT)
+    assert await claim_ids(store, "two", 10, now=AT) == [*hot[10:20]]
+    assert await claim_ids(store, "three", 10, now=AT) == waited
 
 
 async def test_a_message_that_commits_late_is_not_passed_over(store: Store) -> None:
@@ -50,6 +90,7 @@ async def test_a_message_that_commits_late_is_not_passed_over(store: Store) -> N
             await work.enqueue([message(number)])
             await work.commit()
         assert await claim_ids(store, f"t{number}") == [number]
+        await store.outbox.mark(f"t{number}", [number], OutboxStatus.PUBLISHED, AT)
 
 
 async def test_uncommitted_messages_are_not_claimed(store: Store) -> None:
@@ -84,6 +125,7 @@ async def test_messages_given_back_are_ready_at_once(store: Store) -> None:
     await claim_ids(store, "t")
     assert await store.outbox.mark("t", ids[:1], OutboxStatus.READY, AT) == 1
     assert [e.status for e in await entries(store)] == [OutboxStatus.READY, OutboxStatus.CLAIMED]
+    assert await store.outbox.mark("t", ids[1:], OutboxStatus.PUBLISHED, AT) == 1
 
     assert await claim_ids(store, "u") == ids[:1]
     assert [e.attempts for e in await entries(store)] == [2, 1]
@@ -119,12 +161,18 @@ async def test_only_what_is_claimed_can_be_marked(store: Store) -> None:
 
 
 async def test_racing_relays_never_claim_the_same_message(store: Store) -> None:
-    ids = await post(store, 40)
-    batches = await asyncio.gather(*(claim_ids(store, f"relay{number}", 10) for number in range(8)))
-    claimed = [one for batch in batches for one in batch]
-    while rest := await claim_ids(store, f"last{len(claimed)}"):
-        claimed += rest
-    assert sorted(claimed) == ids
+    posted = [await post(store, 4, recipient=f"{ALICE[:-2]}{number:02X}") for number in range(40)]
+
+    async def relay(token: str) -> list[int]:
+        taken: list[int] = []
+        while some := await claim_ids(store, token, 10):
+            await store.outbox.mark(token, some, OutboxStatus.PUBLISHED, AT)
+            taken += some
+        return taken
+
+    batches = await asyncio.gather(*(relay(f"relay{number}") for number in range(4)))
+    claimed = [one for batch in (*batches, await relay("last")) for one in batch]
+    assert sorted(claimed) == [one for ids in posted for one in ids]
 
 
 async def test_the_purge_deletes_finished_messages_alone(store: Store) -> None:

@@ -47,15 +47,36 @@ async def test_what_is_confirmed_is_published_once(world: World) -> None:
     assert [entry.published_at for entry in entries] == [START, START]
 
 
-@pytest.mark.parametrize("trouble", [PublishResult.FAILED, PublishResult.UNROUTABLE, Unavailable("gone")])
+async def test_what_could_not_be_sent_is_given_back_at_once(world: World) -> None:
+    publisher = StubbornPublisher(Unavailable("gone"))
+    relay = relay_of(world, publisher)
+    with pytest.raises(Unavailable):
+        await relay.step()
+    assert await relay.step() == 2
+    first, second = publisher.given
+    assert first == second
+
+
+async def test_a_store_that_is_away_as_well_leaves_the_claim_to_run_out(world: World, monkeypatch) -> None:
+    relay = relay_of(world, StubbornPublisher(Unavailable("the bus is gone")))
+
+    async def away(*_):
+        raise Unavailable("the store is gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("chfw_sr.storage.memory.doors.MemoryOutbox.mark", away)
+        with pytest.raises(Unavailable, match="the bus is gone"):
+            await relay.step()
+    assert await relay.step() == 0
+    world.clock.set(START + timedelta(seconds=61))
+    assert await relay.step() == 2
+
+
+@pytest.mark.parametrize("trouble", [PublishResult.FAILED, PublishResult.UNROUTABLE])
 async def test_what_is_not_confirmed_comes_again_with_the_same_octets_after_the_lease(world: World, trouble) -> None:
     publisher = StubbornPublisher(trouble)
     relay = relay_of(world, publisher)
-    if isinstance(trouble, Exception):
-        with pytest.raises(Unavailable):
-            await relay.step()
-    else:
-        assert await relay.step() == 2
+    assert await relay.step() == 2
     assert await relay.step() == 0, "claimed until the lease runs out"
     world.clock.set(START + timedelta(seconds=61))
     assert await relay.step() == 2

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
+from zlib import crc32
 
 from chfw_sr.campaign.changes import Change
 from chfw_sr.campaign.facts import Facts, Needs
@@ -88,6 +89,10 @@ class MessageKind(StrEnum):
     """`chfw.quarantine`."""
 
 
+REPLY_LANES = 16
+"""Lanes of replies. Anybody may name any queue as `reply_to`; lanes are never deleted, so they must be bounded."""
+
+
 @dataclass(frozen=True, slots=True)
 class OutboxMessage:
     """A message to publish, in final octets.
@@ -108,6 +113,13 @@ class OutboxMessage:
     created_at: datetime
     correlation_id: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def lane(self) -> str:
+        """Name the lane that the message travels in: one for each queue of a User, a few for all `reply_to` queues."""
+        if self.kind is MessageKind.REPLY:
+            return f"{self.kind}:{crc32(self.recipient.encode()) % REPLY_LANES}"
+        return f"{self.kind}:{self.recipient}"
 
 
 class OutboxStatus(StrEnum):
@@ -131,10 +143,17 @@ class OutboxEntry:
 
 
 class Outbox(Protocol):
-    """The relay's door: claims are leases, fenced by a token."""
+    """The relay's door: claims are leases, fenced by a token.
+
+    Messages travel in lanes (`OutboxMessage.lane`). A claim holds whole lanes: while it holds one, nobody else can
+    claim a message of it. So one recipient's messages are published in order of id, however many relays there are.
+    """
 
     async def claim(self, token: str, limit: int, now: datetime, lease_seconds: float) -> Sequence[OutboxMessage]:
-        """Claim up to `limit` messages that are ready, or whose lease ran out, in order of id.
+        """Claim up to `limit` messages that are ready, or whose lease ran out, of lanes that nobody holds.
+
+        The answer is in order of id, and has of each lane the messages that come first. Lanes that were served the
+        longest time ago go first.
 
         Args:
             token: names this claim; unique per call, so that a late relay cannot mark what was taken over.
@@ -145,7 +164,10 @@ class Outbox(Protocol):
         ...
 
     async def mark(self, token: str, ids: Sequence[int], status: OutboxStatus, now: datetime) -> int:
-        """Mark claimed messages as `PUBLISHED`, `UNROUTABLE`, or `READY` again; give how many were still ours."""
+        """Mark claimed messages as `PUBLISHED`, `UNROUTABLE`, or `READY` again; give how many were still ours.
+
+        A lane is free again once none of its messages is claimed any more.
+        """
         ...
 
     async def purge(self, before: datetime, limit: int) -> int:

@@ -1,15 +1,18 @@
 """The relay: claim outbox rows → publish with confirms → mark.
 
 A row is marked only after its confirm, so a relay that dies leaves rows whose lease runs out and which another relay
-publishes again: the same octets under the same message id. What was not confirmed keeps its claim until the lease runs
-out; that is the back-off.
+publishes again: the same octets under the same message id. What was not confirmed keeps its claim, and with it the lane
+of its recipient, until the lease runs out: that is the back-off, and nothing overtakes it meanwhile. What was not even
+sent, because the bus was away, is given back at once.
 """
 
 import logging
 import uuid
+from collections.abc import Sequence
+from contextlib import suppress
 
 from .observer import Observer, Unobserved
-from .ports import Clock, MessageKind, OutboxMessage, OutboxStatus, Publisher, PublishResult, Store
+from .ports import Clock, MessageKind, OutboxMessage, OutboxStatus, Publisher, PublishResult, Store, Unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -52,12 +55,12 @@ class Relay:
         """Claim one batch, publish it and mark it; give how many messages were claimed.
 
         Raises:
-            Unavailable: if the store or the bus is down; claims run out by themselves.
+            Unavailable: if the store or the bus is down.
         """
         token = uuid.uuid4().hex
         claimed = await self._store.outbox.claim(token, self._batch, self._clock.now(), self._lease_seconds)
         if claimed:
-            results = await self._publisher.publish(claimed)
+            results = await self._publish(token, claimed)
             endings: dict[OutboxStatus, list[int]] = {OutboxStatus.PUBLISHED: [], OutboxStatus.UNROUTABLE: []}
             now = self._clock.now()
             for message, result in zip(claimed, results, strict=True):
@@ -69,6 +72,15 @@ class Relay:
                 if ids:
                     await self._store.outbox.mark(token, ids, ending, now)
         return len(claimed)
+
+    async def _publish(self, token: str, claimed: Sequence[OutboxMessage]) -> Sequence[PublishResult]:
+        try:
+            return await self._publisher.publish(claimed)
+        except Unavailable:
+            with suppress(Unavailable):  # the store may be away as well; then the claim runs out
+                ids = [message.id for message in claimed]
+                await self._store.outbox.mark(token, ids, OutboxStatus.READY, self._clock.now())
+            raise
 
     async def drain(self) -> int:
         """Publish until nothing is left to claim; give how many messages were claimed."""

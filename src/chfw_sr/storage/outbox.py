@@ -1,16 +1,16 @@
-"""The outbox: messages that are to be published, each claimed by one relay at a time."""
+"""The outbox: messages that are to be published, in lanes, each of which belongs to one relay at a time."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, column, delete, or_, select, update
+from sqlalchemy import Row, column, delete, exists, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chfw_sr.service.ports import MessageKind, OutboxEntry, OutboxMessage, OutboxStatus
 
 from .dialects import SqlDialect
-from .tables import SERIAL, outbox
+from .tables import SERIAL, lanes, outbox
 from .transactions import Database
 
 MESSAGE = (
@@ -26,6 +26,10 @@ MESSAGE = (
 )
 """The columns of a message."""
 
+FEWEST_LANES = 16
+MESSAGES_A_LANE = 8
+"""How many lanes one claim takes: few enough to leave some to other relays, enough to fill a batch."""
+
 
 class SqlOutbox:
     """The relay's door; an `Outbox`.
@@ -38,26 +42,50 @@ class SqlOutbox:
         self._database = database
 
     async def claim(self, token: str, limit: int, now: datetime, lease_seconds: float) -> Sequence[OutboxMessage]:
-        """Claim up to `limit` messages that are ready, or whose lease ran out, in order of id, in one statement."""
-        free = select(outbox.c.id).where(
-            outbox.c.published_at.is_(None), or_(outbox.c.leased_until.is_(None), outbox.c.leased_until <= now)
-        )
-        free = self._database.dialect.for_update(free.order_by(outbox.c.id).limit(limit), skip_locked=True)
-        chosen = free.cte("chosen")
-        statement = (
-            update(outbox)
-            .where(outbox.c.id.in_(select(chosen.c.id)))
-            .values(
-                status=OutboxStatus.CLAIMED.value,
-                token=token,
-                leased_until=now + timedelta(seconds=lease_seconds),
-                attempts=outbox.c.attempts + 1,
-            )
-            .returning(*MESSAGE)
-        )
+        """Claim up to `limit` messages, in two statements: free lanes that have some, then their first messages."""
+        until = now + timedelta(seconds=lease_seconds)
         async with self._database.write() as connection:
-            rows = (await connection.execute(statement)).all()
+            mine = await self._take_lanes(connection, token, max(FEWEST_LANES, limit // MESSAGES_A_LANE), now, until)
+            if not mine:
+                return ()
+            first = select(outbox.c.id).where(outbox.c.lane.in_(mine), outbox.c.published_at.is_(None))
+            chosen = first.order_by(outbox.c.id).limit(limit).cte("chosen")
+            claimed = (
+                update(outbox)
+                .where(outbox.c.id.in_(select(chosen.c.id)))
+                .values(
+                    status=OutboxStatus.CLAIMED.value,
+                    token=token,
+                    leased_until=until,
+                    attempts=outbox.c.attempts + 1,
+                )
+                .returning(*MESSAGE)
+            )
+            rows = (await connection.execute(claimed)).all()
+            await self._free_lanes(connection, token)
         return sorted(map(to_message, rows), key=lambda message: message.id)
+
+    async def _take_lanes(
+        self, connection: AsyncConnection, token: str, most: int, now: datetime, until: datetime
+    ) -> Sequence[str]:
+        waiting = exists().where(outbox.c.lane == lanes.c.lane, outbox.c.published_at.is_(None))
+        free = select(lanes.c.lane).where(or_(lanes.c.leased_until.is_(None), lanes.c.leased_until <= now), waiting)
+        free = free.order_by(lanes.c.served_at.is_not(None), lanes.c.served_at, lanes.c.lane).limit(most)
+        chosen = self._database.dialect.for_update(free, skip_locked=True).cte("chosen")
+        taken = (
+            update(lanes)
+            .where(lanes.c.lane.in_(select(chosen.c.lane)))
+            .values(token=token, leased_until=until, served_at=now)
+            .returning(lanes.c.lane)
+        )
+        return (await connection.scalars(taken)).all()
+
+    async def _free_lanes(self, connection: AsyncConnection, token: str) -> None:
+        """Free the lanes of a claim of which it holds no message."""
+        held = exists().where(outbox.c.lane == lanes.c.lane, outbox.c.published_at.is_(None), outbox.c.token == token)
+        await connection.execute(
+            update(lanes).where(lanes.c.token == token, ~held).values(token=None, leased_until=None)
+        )
 
     async def mark(self, token: str, ids: Sequence[int], status: OutboxStatus, now: datetime) -> int:
         """Mark claimed messages as `PUBLISHED`, `UNROUTABLE`, or `READY` again; give how many were still ours.
@@ -81,7 +109,9 @@ class SqlOutbox:
             )
         )
         async with self._database.write() as connection:
-            return (await connection.execute(statement)).rowcount
+            marked = (await connection.execute(statement)).rowcount
+            await self._free_lanes(connection, token)
+        return marked
 
     async def purge(self, before: datetime, limit: int) -> int:
         """Delete up to `limit` finished messages that were published before; give how many."""
@@ -111,9 +141,13 @@ async def enqueue(connection: AsyncConnection, dialect: SqlDialect, messages: Se
             "created_at": message.created_at,
             "status": OutboxStatus.READY.value,
             "attempts": 0,
+            "lane": message.lane,
         }
         for message in messages
     ]
+    await connection.execute(
+        dialect.insert(lanes).on_conflict_do_nothing(), [{"lane": name} for name in sorted({m.lane for m in messages})]
+    )
     try:
         await dialect.bulk_insert(connection, outbox, values)
     except Exception as error:

@@ -356,6 +356,17 @@ inbox = Table(
     ),
 )
 
+lanes = Table(
+    "lanes",
+    metadata,
+    Column("lane", KEY, nullable=False),
+    Column("token", KEY),
+    Column("leased_until", Instant),
+    Column("served_at", Instant),
+    PrimaryKeyConstraint("lane", name="pk_lanes"),
+)
+"""Every lane that ever had a message; a lane that is leased belongs to one relay."""
+
 outbox = Table(
     "outbox",
     metadata,
@@ -373,8 +384,17 @@ outbox = Table(
     Column("leased_until", Instant),
     Column("attempts", Integer, nullable=False),
     Column("published_at", Instant),
+    Column("lane", KEY, nullable=False, server_default=""),
     PrimaryKeyConstraint("id", name="pk_outbox"),
-    # The relay's claims: what is not finished.
+    # The relay's claims: what is not finished, lane by lane.
+    Index(
+        "ix_outbox_lane",
+        "lane",
+        "id",
+        sqlite_where=text("published_at IS NULL"),
+        postgresql_where=text("published_at IS NULL"),
+    ),
+    # For people, and for how much waits.
     Index(
         "ix_outbox_unfinished",
         "id",

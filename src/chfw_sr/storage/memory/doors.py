@@ -29,9 +29,10 @@ class MemoryOutbox:
         self._database = database
 
     async def claim(self, token: str, limit: int, now: datetime, lease_seconds: float) -> Sequence[OutboxMessage]:
-        """Claim up to `limit` messages that are ready, or whose lease ran out, in order of id."""
+        """Claim up to `limit` messages that are ready, or whose lease ran out, of lanes that nobody holds."""
         async with self._database.write() as state:
-            free = (number for number, post in state.pending.items() if _is_free(post, now))
+            held = {post.message.lane for post in state.pending.values() if not _is_free(post, now)}
+            free = (number for number, post in state.pending.items() if post.message.lane not in held)
             claimed = heapq.nsmallest(limit, free)
             until = now + timedelta(seconds=lease_seconds)
             for number in claimed:
