@@ -1,0 +1,49 @@
+"""What the service needs from the world outside: a store, a bus and a clock, as Protocols.
+
+The store has three doors. A `UnitOfWork` is one transaction: it rolls back unless `commit` is called. The `Outbox` is
+the relay's. The `Register` and the `Queries` are for people: who and what there is, and what happened.
+"""
+
+from .basics import Clock, Unavailable
+from .bus import Consumer, Delivery, Publisher, PublishResult
+from .inbox import Claim, Claimed, ClaimStatus, InboxRecord, Quarantined
+from .outbox import REPLY_LANES, MessageKind, Outbox, OutboxEntry, OutboxMessage, OutboxStatus
+from .queries import DEPTH_LIMIT, ActivationRow, CampaignView, Depths, HistoryRow, HubView, InboxEntry, Queries
+from .register import ImportCount, Register, UserRecord
+from .store import Store
+from .unit_of_work import Cause, Lease, UnitOfWork
+
+__all__ = [
+    "DEPTH_LIMIT",
+    "REPLY_LANES",
+    "ActivationRow",
+    "CampaignView",
+    "Cause",
+    "Claim",
+    "ClaimStatus",
+    "Claimed",
+    "Clock",
+    "Consumer",
+    "Delivery",
+    "Depths",
+    "HistoryRow",
+    "HubView",
+    "ImportCount",
+    "InboxEntry",
+    "InboxRecord",
+    "Lease",
+    "MessageKind",
+    "Outbox",
+    "OutboxEntry",
+    "OutboxMessage",
+    "OutboxStatus",
+    "PublishResult",
+    "Publisher",
+    "Quarantined",
+    "Queries",
+    "Register",
+    "Store",
+    "Unavailable",
+    "UnitOfWork",
+    "UserRecord",
+]

@@ -1,0 +1,107 @@
+"""The outbox: what is to be published, and the relay's door to it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+from zlib import crc32
+
+
+class MessageKind(StrEnum):
+    """Where a message goes."""
+
+    ALERT = "alert"
+    """`chfw.alerts`, routing key `recipient.code`."""
+    RESPONSE = "response"
+    """`chfw.responses`, routing key = originator."""
+    REPLY = "reply"
+    """A queue named by the request's `reply_to`; may be gone."""
+    QUARANTINE = "quarantine"
+    """`chfw.quarantine`."""
+
+
+REPLY_LANES = 16
+"""Lanes of replies. Anybody may name any queue as `reply_to`; lanes are never deleted, so they must be bounded."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxMessage:
+    """A message to publish, in final octets.
+
+    Attributes:
+        id: from `UnitOfWork.reserve`; grows in the order in which messages of one unit of work are to be published.
+        recipient: the User it is for; for a reply the name of the queue.
+        message_id: ResponseID; the same on every repeat.
+        type: SRV or alert code.
+    """
+
+    id: int
+    kind: MessageKind
+    recipient: str
+    message_id: str
+    type: str
+    octets: bytes
+    created_at: datetime
+    correlation_id: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def lane(self) -> str:
+        """Name the lane that the message travels in: one for each queue of a User, a few for all `reply_to` queues."""
+        if self.kind is MessageKind.REPLY:
+            return f"{self.kind}:{crc32(self.recipient.encode()) % REPLY_LANES}"
+        return f"{self.kind}:{self.recipient}"
+
+
+class OutboxStatus(StrEnum):
+    """How far a message has come."""
+
+    READY = "Ready"
+    CLAIMED = "Claimed"
+    PUBLISHED = "Published"
+    UNROUTABLE = "Unroutable"
+    """A reply whose queue is gone; nothing else ends here."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxEntry:
+    """A row of the outbox as people see it."""
+
+    message: OutboxMessage
+    status: OutboxStatus
+    attempts: int
+    published_at: datetime | None
+
+
+class Outbox(Protocol):
+    """The relay's door: claims are leases, fenced by a token.
+
+    Messages travel in lanes (`OutboxMessage.lane`). A claim holds whole lanes: while it holds one, nobody else can
+    claim a message of it. So one recipient's messages are published in order of id, however many relays there are.
+    """
+
+    async def claim(self, token: str, limit: int, now: datetime, lease_seconds: float) -> Sequence[OutboxMessage]:
+        """Claim up to `limit` messages that are ready, or whose lease ran out, of lanes that nobody holds.
+
+        The answer is in order of id, and has of each lane the messages that come first. Lanes that were served the
+        longest time ago go first.
+
+        Args:
+            token: names this claim; unique per call, so that a late relay cannot mark what was taken over.
+            limit: messages.
+            now: the present.
+            lease_seconds: after which another relay may take them over.
+        """
+        ...
+
+    async def mark(self, token: str, ids: Sequence[int], status: OutboxStatus, now: datetime) -> int:
+        """Mark claimed messages as `PUBLISHED`, `UNROUTABLE`, or `READY` again; give how many were still ours.
+
+        A lane is free again once none of its messages is claimed any more.
+        """
+        ...
+
+    async def purge(self, before: datetime, limit: int) -> int:
+        """Delete up to `limit` finished messages that were published before; give how many."""
+        ...

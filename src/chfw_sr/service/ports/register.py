@@ -1,0 +1,54 @@
+"""The register: who and what there is."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from chfw_sr.campaign.model import Hub, User
+from chfw_sr.wire import TrustedCertificate
+
+
+@dataclass(frozen=True, slots=True)
+class UserRecord:
+    """A User to register, with its certificates (replacing what was known of both)."""
+
+    user: User
+    certificates: tuple[TrustedCertificate, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ImportCount:
+    """What an inventory import did."""
+
+    added: int = 0
+    changed: int = 0
+    unchanged: int = 0
+
+
+class Register(Protocol):
+    """Who and what there is."""
+
+    async def save_users(self, records: Sequence[UserRecord], at: datetime) -> None:
+        """Add Users, or replace them with the same EUI; all or nothing. Certificates not named are withdrawn."""
+        ...
+
+    async def users(self) -> Sequence[UserRecord]:
+        """Give all Users in order of EUI, with their certificates."""
+        ...
+
+    async def certificates(self) -> Sequence[TrustedCertificate]:
+        """Give every certificate of the trust store."""
+        ...
+
+    async def trust_revision(self) -> int:
+        """Give a number that changes whenever a certificate does: cheap enough to ask for each batch."""
+        ...
+
+    async def import_hubs(self, chunks: AsyncIterator[Sequence[Hub]], at: datetime) -> ImportCount:
+        """Add hubs or replace their data, in one transaction and constant memory.
+
+        A hub's `last_activation_at` and `membership` are not the inventory's: they stay as they are.
+        An EUI that comes twice in one import: the later wins.
+        """
+        ...
