@@ -3,11 +3,14 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from chfw_sr.messages import (
     EUI,
     Alert,
     AnyAlertBody,
     CommsHubFirmwareActivation,
+    Rejected,
     RequestID,
     ResponseCode,
     ResponseID,
@@ -23,6 +26,7 @@ from chfw_sr.wire import (
     TrustStore,
     parse,
     pki,
+    verify,
     write_alert,
     write_response,
 )
@@ -141,3 +145,11 @@ def response(srv: str | None = "11.6") -> bytes:
     """A signed acknowledgement of `REQUEST_ID`."""
     acknowledged = ServiceResponse(request_id=REQUEST_ID, code=ResponseCode.I99, at=NOW, srv=srv)
     return write_response(acknowledged, ACCESS_CONTROL_BROKER.signer)
+
+
+def signature_refusal(octets: bytes | str, trust: TrustStore = TRUST, now=NOW) -> str:
+    """Give the reason why a document's signature is refused."""
+    with pytest.raises(Rejected) as refused:
+        verify(parsed(octets), trust, now)
+    assert refused.value.code == "E902"
+    return refused.value.reason
