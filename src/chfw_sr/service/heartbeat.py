@@ -84,9 +84,11 @@ class Heartbeat:
         async with self._turn:
             now = self._clock.now()
             # A process that has beaten lately knows that there was no downtime, whatever its clock says.
-            suspects = () if self._is_fresh(self._tolerance.total_seconds()) else await self._suspects()
+            was_up = self._is_fresh(self._tolerance.total_seconds())
+            suspects = () if was_up else await self._store.due_campaigns(now, MOST_CAMPAIGNS)
             async with self._store.begin() as work:
-                downtime = downtime_of(await work.beat(now), now, self._tolerance)
+                last_up = await work.beat(now)
+                downtime = None if was_up else downtime_of(last_up, now, self._tolerance)
                 extended = await self._make_good(work, suspects, downtime) if downtime else ()
                 await work.commit()
             self._beaten_at = self._elapsed()
@@ -98,9 +100,6 @@ class Heartbeat:
 
     def _is_fresh(self, seconds: float) -> bool:
         return self._beaten_at is not None and self._elapsed() - self._beaten_at < seconds
-
-    async def _suspects(self) -> Sequence[CampaignID]:
-        return await self._store.due_campaigns(self._clock.now(), MOST_CAMPAIGNS)
 
     async def _make_good(
         self, work: UnitOfWork, suspects: Sequence[CampaignID], downtime: Downtime
