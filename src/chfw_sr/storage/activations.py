@@ -1,10 +1,10 @@
 """Results of hubs: inventory, memberships, cells and sums follow, 10,000 at a time in a few statements (11.30)."""
 
-from collections.abc import Sequence
+from collections import Counter, defaultdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, bindparam, case, column, func, select, update
+from sqlalchemy import bindparam, false, func, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chfw_sr.campaign.changes import ActivationsRecorded, RecordedActivation
@@ -14,7 +14,12 @@ from chfw_sr.service.ports import Cause
 from .allotment import PREFIXES
 from .dialects import SqlDialect
 from .history import entry, record
-from .tables import KEY, activations, campaign_hubs, campaigns, cells, hubs
+from .tables import activations, campaign_hubs, campaigns, cells, hubs
+
+_COUNTS = {ActivationResult.SUCCESS: "activated", ActivationResult.FAILURE: "failed"}
+"""Which count of a cell a result moves."""
+
+_NAMES = tuple(_COUNTS.values())
 
 _Place = tuple[CampaignID, Phase, EUI]
 
@@ -97,52 +102,45 @@ async def _update_outcomes(
     if not outcomes:
         return
     row = campaign_hubs.c
-    new = dialect.rows(
-        "outcomes",
-        [column("campaign_id", KEY), column("phase", KEY), column("hub", KEY), column("outcome", KEY)],
-        [(campaign, phase.value, hub, result.value) for (campaign, phase, hub), result in outcomes.items()],
-    )
-    same = and_(row.campaign_id == new.c.campaign_id, row.phase == new.c.phase, row.hub == new.c.hub)
-
-    def difference(result: ActivationResult) -> Any:
-        now, before = (case((outcome == result.value, 1), else_=0) for outcome in (new.c.outcome, row.outcome))
-        return func.sum(now - before)
-
-    moved = (
-        select(
-            row.campaign_id,
-            row.phase,
-            row.cell_id,
-            difference(ActivationResult.SUCCESS).label("activated"),
-            difference(ActivationResult.FAILURE).label("failed"),
+    more: Counter[tuple[CampaignID, Phase, int, str]] = Counter()
+    for campaign_id, phase in sorted({place[:2] for place in outcomes}):
+        named = [hub for *within, hub in outcomes if within == [campaign_id, phase]]
+        found = select(row.hub, row.cell_id, row.outcome).where(
+            row.campaign_id == campaign_id, row.phase == phase.value, dialect.among(row.hub, named)
         )
-        .join_from(new, campaign_hubs, same)
-        .where(row.cell_id.is_not(None))
-        .group_by(row.campaign_id, row.phase, row.cell_id)
-        .order_by(row.cell_id)
-    )
-    differences = [found for found in await connection.execute(moved) if found.activated or found.failed]
-    if differences:
-        await connection.execute(
-            update(cells)
-            .where(cells.c.id == bindparam("cell"))
-            .values(
-                activated=cells.c.activated + bindparam("more_activated"),
-                failed=cells.c.failed + bindparam("more_failed"),
-            ),
-            [{"cell": one.cell_id, "more_activated": one.activated, "more_failed": one.failed} for one in differences],
+        for hub, cell_id, before in await connection.execute(found.where(row.cell_id.is_not(None))):
+            if before is not None:
+                more[campaign_id, phase, cell_id, _COUNTS[before]] -= 1
+            more[campaign_id, phase, cell_id, _COUNTS[outcomes[campaign_id, phase, hub]]] += 1
+    await _count(connection, more)
+    columns = [row.campaign_id, row.phase, row.hub, row.outcome]
+    data = [(campaign, phase.value, hub, result.value) for (campaign, phase, hub), result in outcomes.items()]
+    new = dialect.rows("outcomes", columns, data)
+    values = select(new.c.campaign_id, new.c.phase, new.c.hub, new.c.outcome, false()).where(true())
+    statement = dialect.insert(campaign_hubs).from_select(["campaign_id", "phase", "hub", "outcome", "held"], values)
+    await connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["campaign_id", "phase", "hub"], set_={"outcome": statement.excluded.outcome}
         )
-        await _update_sums(connection, differences)
-    await connection.execute(update(campaign_hubs).where(same).values(outcome=new.c.outcome))
+    )
 
 
-async def _update_sums(connection: AsyncConnection, differences: Sequence[Any]) -> None:
-    sums: dict[tuple[str, Phase], tuple[int, int]] = {}
-    for one in differences:
-        key = (one.campaign_id, Phase(one.phase))
-        activated, failed = sums.get(key, (0, 0))
-        sums[key] = (activated + one.activated, failed + one.failed)
-    for (campaign_id, phase), (activated, failed) in sums.items():
-        names = [f"{PREFIXES[phase]}_{name}" for name in ("activated", "failed")]
-        values = {name: campaigns.c[name] + more for name, more in zip(names, (activated, failed), strict=True)}
-        await connection.execute(update(campaigns).where(campaigns.c.campaign_id == campaign_id).values(values))
+async def _count(connection: AsyncConnection, more: Counter[tuple[CampaignID, Phase, int, str]]) -> None:
+    """Move the counts of cells, and with them the sums of their campaigns."""
+    by_cell: dict[int, Counter[str]] = defaultdict(Counter)
+    by_phase: dict[tuple[CampaignID, Phase], Counter[str]] = defaultdict(Counter)
+    for (campaign_id, phase, cell_id, name), number in more.items():
+        by_cell[cell_id][name] += number
+        by_phase[campaign_id, phase][name] += number
+    moved = [
+        {"cell": cell_id, **{f"more_{name}": one[name] for name in _NAMES}}
+        for cell_id, one in sorted(by_cell.items())
+        if any(one.values())
+    ]
+    if not moved:
+        return
+    values = {name: cells.c[name] + bindparam(f"more_{name}") for name in _NAMES}
+    await connection.execute(update(cells).where(cells.c.id == bindparam("cell")).values(values), moved)
+    for (campaign_id, phase), one in by_phase.items():
+        sums = {f"{PREFIXES[phase]}_{name}": campaigns.c[f"{PREFIXES[phase]}_{name}"] + one[name] for name in _NAMES}
+        await connection.execute(update(campaigns).where(campaigns.c.campaign_id == campaign_id).values(sums))

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Integer,
+    ScalarSelect,
     Select,
     and_,
     case,
@@ -28,7 +29,10 @@ from .dialects import SqlDialect
 from .history import record_hubs
 from .tables import KEY, campaign_hubs, campaigns, cells, hubs
 
-CELL_KEY = ("supplier", "electricity_distributor", "gas_transporter", "region", "window_id")
+PARTIES = ("supplier", "electricity_distributor", "gas_transporter", "region")
+"""What distinguishes the cells of one window."""
+
+CELL_KEY = (*PARTIES, "window_id")
 """What distinguishes the cells of one phase of a campaign."""
 
 NOBODY: ColumnElement[str] = literal_column("''")
@@ -61,36 +65,41 @@ async def allot_pilot(connection: AsyncConnection, dialect: SqlDialect, change: 
     lots = dialect.rows("lots", columns, data)
     row = campaign_hubs.c
     in_pilot = and_(row.campaign_id == change.campaign_id, row.phase == Phase.PILOT.value)
-    found = {
+    key: dict[str, ColumnElement[Any]] = {
         "supplier": lots.c.supplier,
         "electricity_distributor": func.coalesce(hubs.c.electricity_distributor, NOBODY),
         "gas_transporter": func.coalesce(hubs.c.gas_transporter, NOBODY),
         "region": hubs.c.region,
         "window_id": lots.c.window_id,
     }
-    counted = (
-        select(
-            *(value.label(name) for name, value in found.items()),
-            lots.c.starts_at,
-            lots.c.ends_at,
-            func.count().label("devices"),
-            _count(ActivationResult.SUCCESS).label("activated"),
-            _count(ActivationResult.FAILURE).label("failed"),
-        )
-        .select_from(lots)
-        .join(hubs, hubs.c.eui == lots.c.hub)
-        .join(campaign_hubs, and_(in_pilot, row.hub == lots.c.hub))
-        .group_by(*found.values(), lots.c.starts_at, lots.c.ends_at)
+    outcome = select(row.outcome).where(in_pilot, row.hub == lots.c.hub).scalar_subquery().label("outcome")
+    hubs_of_lots = (
+        select(*(value.label(name) for name, value in key.items()), lots.c.starts_at, lots.c.ends_at, outcome)
+        .join_from(lots, hubs, hubs.c.eui == lots.c.hub)
+        .subquery("hubs_of_lots")
     )
+    distinct = [hubs_of_lots.c[name] for name in (*CELL_KEY, "starts_at", "ends_at")]
+    counted = select(
+        *distinct,
+        func.count().label("devices"),
+        *(
+            func.sum(case((hubs_of_lots.c.outcome == result.value, 1), else_=0)).label(name)
+            for name, result in (("activated", ActivationResult.SUCCESS), ("failed", ActivationResult.FAILURE))
+        ),
+    ).group_by(*distinct)
     await add_cells(connection, dialect, change.campaign_id, Phase.PILOT, counted)
-    allotted = (
-        update(campaign_hubs)
-        .values(cell_id=cells.c.id, position=lots.c.position, held=True)
-        .where(in_pilot, row.hub == lots.c.hub, hubs.c.eui == lots.c.hub)
-        .where(cells.c.campaign_id == change.campaign_id, cells.c.phase == Phase.PILOT.value)
-        .where(*(cells.c[name] == value for name, value in found.items()))
+    cell = find_cell(change.campaign_id, Phase.PILOT, key)
+    fixed = (literal(change.campaign_id, KEY), literal(Phase.PILOT.value, KEY))
+    placed = select(*fixed, lots.c.hub, cell, lots.c.position, true()).join_from(lots, hubs, hubs.c.eui == lots.c.hub)
+    statement = dialect.insert(campaign_hubs).from_select(
+        ["campaign_id", "phase", "hub", "cell_id", "position", "held"], placed.where(true())
     )
-    await connection.execute(allotted)
+    await connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["campaign_id", "phase", "hub"],
+            set_={name: statement.excluded[name] for name in ("cell_id", "position", "held")},
+        )
+    )
     await connection.execute(update(campaign_hubs).where(in_pilot, row.cell_id.is_(None)).values(held=False))
     await add_up(connection, change.campaign_id, Phase.PILOT)
     await write_allotted(connection, dialect, change.campaign_id, Phase.PILOT, cause)
@@ -124,6 +133,16 @@ async def add_cells(
     )
 
 
+def find_cell(campaign_id: CampaignID, phase: Phase, key: Mapping[str, ColumnElement[Any]]) -> ScalarSelect[int]:
+    """Give the id of a cell, as part of a statement that knows the values of `CELL_KEY`."""
+    return (
+        select(cells.c.id)
+        .where(cells.c.campaign_id == campaign_id, cells.c.phase == phase.value)
+        .where(*(cells.c[name] == key[name] for name in CELL_KEY))
+        .scalar_subquery()
+    )
+
+
 async def add_up(connection: AsyncConnection, campaign_id: CampaignID, phase: Phase) -> None:
     """Note the sums over the cells of a phase in the campaign's row."""
     own = and_(cells.c.campaign_id == campaign_id, cells.c.phase == phase.value)
@@ -147,7 +166,3 @@ async def write_allotted(
         .order_by(row.hub)
     )
     await record_hubs(connection, "Allotted", cause, query)
-
-
-def _count(result: ActivationResult) -> Any:
-    return func.sum(case((campaign_hubs.c.outcome == result.value, 1), else_=0))

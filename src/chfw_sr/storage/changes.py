@@ -1,10 +1,10 @@
 """Carries out changes, in order, and writes the history from them. Whole lists are a few statements each."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
-from typing import assert_never, cast
+from typing import Any, assert_never, cast
 
-from sqlalchemy import Integer, and_, column, delete, exists, literal, select, true, update
+from sqlalchemy import Integer, and_, column, delete, insert, literal, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chfw_sr.campaign.changes import (
@@ -75,15 +75,17 @@ class ChangeMaker:
     async def _save_campaign(self, change: CampaignSaved, cause: Cause) -> None:
         """Create it, and lose the race if it is there already; or save it."""
         values = campaign_values(change.campaign)
-        statement = self._dialect.insert(campaigns).values(values)
-        if change.event is not CampaignEvent.CREATED:
-            statement = statement.on_conflict_do_update(
-                index_elements=["campaign_id"], set_={name: statement.excluded[name] for name in values}
-            )
-        await self._connection.execute(statement)
+        if change.event is CampaignEvent.CREATED or not await self._update_campaign(values):
+            await self._connection.execute(insert(campaigns).values(values))
         detail = {"stage": change.campaign.stage.value, "reason": change.reason}
         row = entry(change.event.value, cause, campaign_id=change.campaign.campaign_id, detail=detail)
         await record(self._connection, self._dialect, [row])
+
+    async def _update_campaign(self, values: Mapping[str, Any]) -> bool:
+        """Update it, but for its name, which other tables hold to; tell whether it was there."""
+        known = update(campaigns).where(campaigns.c.campaign_id == values["campaign_id"])
+        others = {name: value for name, value in values.items() if name != "campaign_id"}
+        return (await self._connection.execute(known.values(others))).rowcount > 0
 
     async def _save_participations(self, changes: Sequence[ParticipationSaved], cause: Cause) -> None:
         values = [participation_values(change.participation) for change in changes]
@@ -134,7 +136,7 @@ class ChangeMaker:
         withdrawn = and_(own, row.hub.not_in(select(named.c.hub)))
         found = select(campaign_id, supplier, row.hub).where(withdrawn).order_by(row.hub)
         await record_hubs(self._connection, "NominationWithdrawn", cause, found)
-        known = exists().where(own, row.hub == named.c.hub)
+        known = named.c.hub.in_(select(row.hub).where(own))
         new = select(campaign_id, supplier, named.c.hub).where(~known).order_by(named.c.position)
         await record_hubs(self._connection, "Nominated", cause, new)
         await self._connection.execute(delete(campaign_hubs).where(withdrawn, row.default_supplier.is_(None)))

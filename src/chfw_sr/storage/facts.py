@@ -7,7 +7,7 @@ read by a statement that comes after those that took the locks.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, and_, column, exists, func, or_, select, true
+from sqlalchemy import FromClause, and_, column, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chfw_sr.campaign.facts import ActivationKey, Facts, Needs
@@ -86,7 +86,7 @@ class FactFinder:
             locked = select(campaigns.c.campaign_id).where(campaigns.c.campaign_id == needs.campaign)
             await self._connection.execute(self._dialect.for_update(locked))
         if needs.hubs:
-            ordered = select(hubs.c.eui).where(hubs.c.eui.in_(select(wanted.c.eui))).order_by(hubs.c.eui)
+            ordered = select(hubs.c.eui).where(self._dialect.among(hubs.c.eui, needs.hubs)).order_by(hubs.c.eui)
             within = self._dialect.for_update(ordered).subquery()
             await self._connection.execute(select(func.count()).select_from(within))
 
@@ -135,22 +135,27 @@ class FactFinder:
             for region in sorted(campaign.regions)
         ]
         other_version = (version < campaign.firmware_version, version > campaign.firmware_version)
-        targets = [_any_hub(place, other) for place in places for other in other_version]
-        within = exists().where(
+        targets = [exists().where(place, other) for place in places for other in other_version]
+        if await self._connection.scalar(select(or_(*targets))):
+            return True
+        within = and_(
             campaign_hubs.c.campaign_id == campaign.campaign_id,
             campaign_hubs.c.phase.in_([phase.value for phase in Phase]),
             campaign_hubs.c.hub == hubs.c.eui,
         )
-        former = [_any_hub(place, version == campaign.firmware_version, within) for place in places]
-        return bool(await self._connection.scalar(select(or_(*targets, *former))))
+        former = [exists().where(place, version == campaign.firmware_version, within) for place in places]
+        return bool(await self._connection.scalar(select(or_(*former))))
 
     async def _own_lists(self, campaign: Campaign | None, user: EUI | None) -> OwnLists:
         if campaign is None or user is None:
             return OwnLists()
         row = campaign_hubs.c
         named = select(row.hub).where(row.campaign_id == campaign.campaign_id, row.phase == Phase.PILOT.value)
-        confirmed = named.join(cells, cells.c.id == row.cell_id).where(
-            cells.c.campaign_id == campaign.campaign_id, cells.c.phase == Phase.PILOT.value, cells.c.supplier == user
+        confirmed = (
+            select(row.hub)
+            .join(cells, cells.c.id == row.cell_id)
+            .where(cells.c.campaign_id == campaign.campaign_id, cells.c.phase == Phase.PILOT.value)
+            .where(cells.c.supplier == user)
         )
         return OwnLists(
             default=await self._list(named.where(row.default_supplier == user).order_by(row.default_position)),
@@ -218,7 +223,3 @@ async def load_cells(connection: AsyncConnection, campaign_id: CampaignID) -> tu
 
 def _euis(dialect: SqlDialect, euis: Sequence[EUI]) -> FromClause:
     return dialect.rows("wanted", [column("eui", KEY)], [(eui,) for eui in dict.fromkeys(euis)])
-
-
-def _any_hub(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
-    return exists().select_from(hubs).where(true(), *conditions)

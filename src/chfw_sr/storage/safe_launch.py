@@ -11,7 +11,6 @@ from sqlalchemy import (
     Table,
     and_,
     delete,
-    exists,
     func,
     insert,
     literal,
@@ -25,10 +24,10 @@ from chfw_sr.campaign.model import Campaign
 from chfw_sr.messages import EUI, CampaignID, HubStatus, Phase
 from chfw_sr.service.ports import Cause
 
-from .allotment import CELL_KEY, NOBODY, add_cells, add_up, write_allotted
+from .allotment import NOBODY, PARTIES, add_cells, add_up, find_cell, write_allotted
 from .dialects import SqlDialect
 from .mapping import to_campaign
-from .tables import KEY, LIVE, Instant, campaign_hubs, campaigns, cells, hubs
+from .tables import KEY, LIVE, Instant, campaign_hubs, campaigns, hubs
 
 remaining = Table(
     "remaining_hubs",
@@ -65,11 +64,14 @@ class SafeLaunches:
             await self._dialect.create_temporary(self._connection, remaining)
         await self._forget(campaign.campaign_id)
         self._counted.add(campaign.campaign_id)
-        held_elsewhere = (
-            exists()
-            .select_from(campaign_hubs.join(campaigns, campaigns.c.campaign_id == campaign_hubs.c.campaign_id))
+        # A scalar, which is looked up for each hub: no plan can turn it into a join of everything with everything.
+        other = (
+            select(campaign_hubs.c.campaign_id)
+            .join(campaigns, campaigns.c.campaign_id == campaign_hubs.c.campaign_id)
             .where(campaign_hubs.c.hub == hubs.c.eui, campaign_hubs.c.held, LIVE)
             .where(campaign_hubs.c.campaign_id != campaign.campaign_id)
+            .limit(1)
+            .scalar_subquery()
         )
         left = select(
             literal(campaign.campaign_id, KEY),
@@ -85,7 +87,7 @@ class SafeLaunches:
             hubs.c.region.in_(sorted(campaign.regions)),
             hubs.c.firmware_version != campaign.firmware_version,
             hubs.c.status == HubStatus.COMMISSIONED.value,
-            ~held_elsewhere,
+            other.is_(None),
         )
         await self._connection.execute(insert(remaining).from_select(list(remaining.c.keys()), left))
         await self._dialect.index_temporary(self._connection, remaining, "campaign_id", "rank")
@@ -116,11 +118,11 @@ class SafeLaunches:
         ranked = and_(
             remaining.c.campaign_id == campaign_id, remaining.c.rank >= each.first, remaining.c.rank < each.last
         )
-        parties = CELL_KEY[:-1]
+        parties = {name: remaining.c[name] for name in PARTIES}
         window = each.window
         counted = (
             select(
-                *(remaining.c[name] for name in parties),
+                *parties.values(),
                 literal(window.window_id, BigInteger).label("window_id"),
                 literal(window.start, Instant).label("starts_at"),
                 literal(window.end, Instant).label("ends_at"),
@@ -129,20 +131,16 @@ class SafeLaunches:
                 literal(0, BigInteger).label("failed"),
             )
             .where(ranked)
-            .group_by(*(remaining.c[name] for name in parties))
+            .group_by(*parties.values())
         )
         await add_cells(self._connection, self._dialect, campaign_id, Phase.SAFE_LAUNCH, counted)
-        cell = and_(
-            cells.c.campaign_id == campaign_id,
-            cells.c.phase == Phase.SAFE_LAUNCH.value,
-            *(cells.c[name] == remaining.c[name] for name in parties),
-            cells.c.window_id == window.window_id,
+        cell = find_cell(
+            campaign_id, Phase.SAFE_LAUNCH, {**parties, "window_id": literal(window.window_id, BigInteger)}
         )
         phase = literal(Phase.SAFE_LAUNCH.value, KEY)
-        placed = select(literal(campaign_id, KEY), phase, remaining.c.hub, cells.c.id, true())
+        places = select(literal(campaign_id, KEY), phase, remaining.c.hub, cell, true()).where(ranked)
         columns = ["campaign_id", "phase", "hub", "cell_id", "held"]
-        places = placed.join_from(remaining, cells, cell).where(ranked).order_by(remaining.c.rank)
-        await self._connection.execute(insert(campaign_hubs).from_select(columns, places))
+        await self._connection.execute(insert(campaign_hubs).from_select(columns, places.order_by(remaining.c.rank)))
 
     async def _forget(self, campaign_id: CampaignID) -> None:
         await self._connection.execute(delete(remaining).where(remaining.c.campaign_id == campaign_id))
