@@ -25,9 +25,10 @@ from chfw_sr.campaign.changes import PilotAllotted
 from chfw_sr.messages import ActivationResult, CampaignID, Phase
 from chfw_sr.service.ports import Cause
 
+from .columns import KEY
 from .dialects import SqlDialect
 from .history import record_hubs
-from .tables import KEY, campaign_hubs, campaigns, cells, hubs
+from .tables import campaign_hubs, campaigns, cells, hubs
 
 PARTIES = ("supplier", "electricity_distributor", "gas_transporter", "region")
 """What distinguishes the cells of one window."""

@@ -23,11 +23,12 @@ from chfw_sr.service.ports import Cause
 
 from .activations import record_activations
 from .allotment import allot_pilot
+from .columns import KEY
 from .dialects import SqlDialect
 from .history import entry, record, record_hubs
 from .mapping import campaign_values, participation_values
 from .safe_launch import SafeLaunches
-from .tables import KEY, campaign_hubs, campaigns, participations
+from .tables import campaign_hubs, campaigns, participations
 
 
 class ChangeMaker:

@@ -14,10 +14,11 @@ from chfw_sr.campaign.facts import ActivationKey, Facts, Needs
 from chfw_sr.campaign.model import Campaign, CampaignFacts, Cell, Hub, OwnLists, Participation, PlanRow
 from chfw_sr.messages import EUI, MAX_DEVICE_LIST, CampaignID, Phase
 
+from .columns import KEY
 from .dialects import SqlDialect
 from .mapping import HUB, MEMBERSHIP, to_campaign, to_cell, to_hub, to_participation, to_plan_row, to_tallies, to_user
 from .safe_launch import SafeLaunches
-from .tables import KEY, LIVE, activations, campaign_hubs, campaigns, cells, hubs, participations, users
+from .tables import LIVE, activations, campaign_hubs, campaigns, cells, hubs, participations, users
 
 _RESPONSIBLE = (hubs.c.import_supplier, hubs.c.gas_supplier, hubs.c.electricity_distributor, hubs.c.gas_transporter)
 

@@ -9,8 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from chfw_sr.messages import EUI, CampaignID
 from chfw_sr.service.ports import Cause
 
+from .columns import DETAIL, Instant
 from .dialects import SqlDialect
-from .tables import DETAIL, Instant, history
+from .tables import history
 
 
 def entry(

@@ -9,8 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chfw_sr.service.ports import MessageKind, OutboxEntry, OutboxMessage, OutboxStatus
 
+from .columns import SERIAL
 from .dialects import SqlDialect
-from .tables import SERIAL, lanes, outbox
+from .tables import lanes, outbox
 from .transactions import Database
 
 MESSAGE = (

@@ -27,9 +27,10 @@ from chfw_sr.messages import EUI
 from chfw_sr.service.ports import Cause, ImportCount, UserRecord
 from chfw_sr.wire import TrustedCertificate
 
+from .columns import KEY
 from .history import record_hubs
 from .mapping import HUB_DATA, certificate_values, hub_values, to_certificate, to_user, user_values
-from .tables import KEY, certificates, counters, hubs, users
+from .tables import certificates, counters, hubs, users
 from .transactions import Database
 
 imported = Table(

@@ -25,9 +25,10 @@ from chfw_sr.messages import EUI, CampaignID, HubStatus, Phase
 from chfw_sr.service.ports import Cause
 
 from .allotment import NOBODY, PARTIES, add_cells, add_up, find_cell, write_allotted
+from .columns import KEY, Instant
 from .dialects import SqlDialect
 from .mapping import to_campaign
-from .tables import KEY, LIVE, Instant, campaign_hubs, campaigns, hubs
+from .tables import LIVE, campaign_hubs, campaigns, hubs
 
 remaining = Table(
     "remaining_hubs",

@@ -1,0 +1,53 @@
+"""The types of columns that both databases share, though each in its own way."""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import JSON, BigInteger, Dialect, Integer, Text
+from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware date and time in UTC, to the microsecond.
+
+    SQLite has no such type: there it is text of one fixed width, so that the order of the text is the order in time.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[datetime] | TypeEngine[str]:
+        """Choose `TIMESTAMP WITH TIME ZONE` where there is one."""
+        if dialect.name == "postgresql":
+            return dialect.type_descriptor(TIMESTAMP(timezone=True))
+        return dialect.type_descriptor(Text())
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | str | None:
+        """Write.
+
+        Raises:
+            ValueError: if it is naive, which is a defect of the caller.
+        """
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a date and time without an offset cannot be stored")
+        utc = value.astimezone(UTC)
+        if dialect.name == "postgresql":
+            return utc
+        return utc.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+    def process_result_value(self, value: datetime | str | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Read."""
+        if isinstance(value, str):
+            return datetime.fromisoformat(value.removesuffix("Z")).replace(tzinfo=UTC)
+        return None if value is None else value.astimezone(UTC)
+
+
+KEY = Text().with_variant(Text(collation="C"), "postgresql")
+"""Text that is compared and sorted as Python does, by code point: EUIs, identifiers, names of models."""
+
+DETAIL = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+
+SERIAL = BigInteger().with_variant(Integer(), "sqlite")
+"""A number that the database gives; SQLite only numbers a column of exactly this type."""

@@ -1,0 +1,121 @@
+"""What the store asks of a database, whichever it is."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, TypeAlias
+
+from sqlalchemy import (
+    URL,
+    ColumnElement,
+    Connection,
+    Dialect,
+    FromClause,
+    Select,
+    Table,
+    exc,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.schema import CreateTable
+from sqlalchemy.sql.expression import ColumnClause
+
+Upsert: TypeAlias = sqlite.Insert | postgresql.Insert
+
+LOCK_TIMEOUT_MS = 15_000
+"""How long a transaction waits for another's lock before the store is called busy."""
+
+
+class SqlDialect(ABC):
+    """What the rest of the store asks of a database."""
+
+    reading: ClassVar[Mapping[str, object]]
+    """Execution options of a transaction that only reads: it sees one moment."""
+
+    writing: ClassVar[Mapping[str, object]]
+    """Execution options of a transaction that writes."""
+
+    single_writer: ClassVar[bool]
+    """Whether a transaction that writes has the whole database to itself, so that nothing needs a lock."""
+
+    @abstractmethod
+    def create_engine(self, url: URL) -> AsyncEngine:
+        """Make an engine; it connects when it is first used."""
+
+    @abstractmethod
+    def rows(self, name: str, columns: Sequence[ColumnClause[Any]], data: Sequence[Sequence[Any]]) -> FromClause:
+        """Give values as a table to join with, in one parameter a column, however many rows there are.
+
+        Args:
+            name: of the table.
+            columns: their names and types.
+            data: a sequence of values for each row, in the order of the columns.
+        """
+
+    @abstractmethod
+    def among(self, one: ColumnElement[str], values: Sequence[str]) -> ColumnElement[bool]:
+        """Make the condition that a column has one of many values, in one parameter."""
+
+    @abstractmethod
+    def insert(self, target: Table) -> Upsert:
+        """Begin an INSERT that may go on with ON CONFLICT."""
+
+    @abstractmethod
+    def json_object(self, **members: ColumnElement[str] | str) -> ColumnElement[Any]:
+        """Make a JSON object of texts, in the database."""
+
+    @abstractmethod
+    def for_update(self, query: Select[Any], *, skip_locked: bool = False) -> Select[Any]:
+        """Lock the rows that a query finds, for this transaction."""
+
+    @abstractmethod
+    async def begin(self, connection: AsyncConnection) -> None:
+        """Begin the transaction now, not with the first statement; fails if the server is away."""
+
+    @abstractmethod
+    async def share_models(self, connection: AsyncConnection, models: Sequence[tuple[str, str]]) -> None:
+        """Hold off Safe Launches of these manufacturers and models until this transaction ends."""
+
+    @abstractmethod
+    async def own_model(self, connection: AsyncConnection, model: tuple[str, str]) -> None:
+        """Hold off everyone who would change hubs of this manufacturer and model until this transaction ends."""
+
+    @abstractmethod
+    async def reserve(self, connection: AsyncConnection, count: int) -> int:
+        """Reserve consecutive outbox ids; give the first."""
+
+    @abstractmethod
+    async def bulk_insert(self, connection: AsyncConnection, target: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert many rows, all with the same keys, in the quickest way."""
+
+    @abstractmethod
+    def migration_lock(self, connection: Connection) -> None:
+        """See to it that one migration runs at a time."""
+
+    @abstractmethod
+    def is_transient(self, error: BaseException) -> bool:
+        """Tell whether this error means: busy or away, try again later."""
+
+    @abstractmethod
+    def is_duplicate(self, error: BaseException) -> bool:
+        """Tell whether a row was there already: of two racing writers this is the later."""
+
+    async def create_temporary(self, connection: AsyncConnection, target: Table) -> None:
+        """Create a temporary table, empty, for this transaction at least."""
+        await connection.execute(CreateTable(target, if_not_exists=True))
+        await connection.execute(target.delete())
+
+    async def index_temporary(self, connection: AsyncConnection, target: Table, *columns: str) -> None:
+        """Make a filled temporary table quick to join by these columns."""
+        name, listed = target.name, ", ".join(columns)
+        await connection.exec_driver_sql(f"CREATE INDEX IF NOT EXISTS ix_{name} ON {name} ({listed})")
+        await connection.exec_driver_sql(f"ANALYZE {name}")
+
+
+def original_of(error: BaseException) -> BaseException | None:
+    """Give the driver's own error, where SQLAlchemy wrapped it."""
+    return error.orig if isinstance(error, exc.DBAPIError) else error
+
+
+def encoders_of(columns: Sequence[ColumnClause[Any]], types: Dialect) -> list[Callable[[Any], Any] | None]:
+    """Give what turns the values of columns into what the driver takes, None where it takes them as they are."""
+    return [one.type.dialect_impl(types).bind_processor(types) for one in columns]

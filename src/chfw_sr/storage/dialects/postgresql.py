@@ -1,0 +1,162 @@
+"""PostgreSQL through asyncpg."""
+
+import json
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from typing import Any, ClassVar
+
+import asyncpg
+from sqlalchemy import (
+    URL,
+    ColumnElement,
+    Connection,
+    Dialect,
+    FromClause,
+    Select,
+    Table,
+    bindparam,
+    column,
+    exc,
+    func,
+    select,
+    text,
+)
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.sql.expression import ColumnClause
+
+from .base import LOCK_TIMEOUT_MS, SqlDialect, Upsert, encoders_of, original_of
+
+_BLOCK = 2**16
+"""Outbox ids that one step of PostgreSQL's sequence stands for."""
+
+_COPY_FROM = 500
+"""Rows from which COPY beats INSERT."""
+
+_MIGRATION_LOCK = 0x63686677  # "chfw"
+
+
+class PostgreSQL(SqlDialect):
+    """PostgreSQL through asyncpg."""
+
+    reading: ClassVar[Mapping[str, object]] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+    writing: ClassVar[Mapping[str, object]] = {"isolation_level": "READ COMMITTED"}
+    single_writer: ClassVar[bool] = False
+
+    _TRANSIENT_CLASSES = ("08", "40", "53", "57", "58")
+    """Connection, rollback (serialisation, deadlock), resources, intervention, system."""
+
+    _LOCK_NOT_AVAILABLE = "55P03"
+    _UNIQUE_VIOLATION = "23505"
+
+    def __init__(self) -> None:
+        self._types: Dialect = postgresql.asyncpg.dialect()  # type: ignore[no-untyped-call]
+
+    def create_engine(self, url: URL) -> AsyncEngine:
+        """Make an engine whose connections are tested before use, so that a restarted server is not an error."""
+        settings = {
+            "application_name": "chfw_sr",
+            "lock_timeout": str(LOCK_TIMEOUT_MS),
+            "timezone": "UTC",
+            "jit": "off",  # compiling takes longer than our statements do
+            "work_mem": "32MB",  # a list of 50,000 hubs is hashed, whatever is estimated
+        }
+        return create_async_engine(
+            url.set(drivername="postgresql+asyncpg"),
+            pool_pre_ping=True,
+            connect_args={"server_settings": settings, "timeout": 10},
+        )
+
+    def rows(self, name: str, columns: Sequence[ColumnClause[Any]], data: Sequence[Sequence[Any]]) -> FromClause:
+        """Give values as a table, through `unnest`."""
+        turned = list(zip(*data, strict=True)) if data else [()] * len(columns)
+        arrays = [
+            bindparam(None, list(values), type_=postgresql.ARRAY(one.type))
+            for one, values in zip(columns, turned, strict=True)
+        ]
+        return (
+            func.unnest(*arrays)
+            .table_valued(*(column(one.name, one.type) for one in columns), name=name)
+            .render_derived()
+        )
+
+    def among(self, one: ColumnElement[str], values: Sequence[str]) -> ColumnElement[bool]:
+        """Use an array."""
+        return one == func.any(bindparam(None, list(values), type_=postgresql.ARRAY(one.type)))
+
+    def insert(self, target: Table) -> Upsert:
+        """Begin an INSERT."""
+        return postgresql.insert(target)
+
+    def json_object(self, **members: ColumnElement[str] | str) -> ColumnElement[Any]:
+        """Make JSONB."""
+        return func.jsonb_build_object(*(part for member in members.items() for part in member))
+
+    def for_update(self, query: Select[Any], *, skip_locked: bool = False) -> Select[Any]:
+        """Add FOR UPDATE."""
+        return query.with_for_update(skip_locked=skip_locked)
+
+    async def begin(self, connection: AsyncConnection) -> None:
+        """Begin with a statement: the driver sends BEGIN with the first."""
+        await connection.begin()
+        await connection.exec_driver_sql("SELECT 1")
+
+    async def share_models(self, connection: AsyncConnection, models: Sequence[tuple[str, str]]) -> None:
+        """Take shared advisory locks, in order."""
+        keys = sorted({_model_key(model) for model in models})
+        each = self.rows("keys", [column("key", postgresql.BIGINT)], [(key,) for key in keys])
+        await connection.execute(select(func.pg_advisory_xact_lock_shared(each.c.key)))
+
+    async def own_model(self, connection: AsyncConnection, model: tuple[str, str]) -> None:
+        """Take the exclusive advisory lock."""
+        await connection.execute(
+            select(func.pg_advisory_xact_lock(bindparam(None, _model_key(model), postgresql.BIGINT)))
+        )
+
+    async def reserve(self, connection: AsyncConnection, count: int) -> int:
+        """Take steps of a sequence, each of which stands for a block of ids; for more than one, adjacent steps."""
+        steps = -(-count // _BLOCK)
+        while True:
+            query = text("SELECT nextval('outbox_block_seq') FROM generate_series(1, :steps)")
+            taken = list((await connection.scalars(query, {"steps": steps})).all())
+            if taken[-1] - taken[0] == steps - 1:
+                return int(taken[0]) * _BLOCK
+
+    async def bulk_insert(self, connection: AsyncConnection, target: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Use COPY for many rows."""
+        if len(rows) < _COPY_FROM:
+            if rows:
+                await connection.execute(target.insert(), list(rows))
+            return
+        names = list(rows[0])
+        encoders = encoders_of([target.c[name] for name in names], self._types)
+        records = (
+            tuple(row[name] if code is None else code(row[name]) for name, code in zip(names, encoders, strict=True))
+            for row in rows
+        )
+        await connection.exec_driver_sql("SELECT 1")  # the driver has begun the transaction from here on
+        driver = (await connection.get_raw_connection()).driver_connection
+        assert isinstance(driver, asyncpg.Connection)
+        await driver.copy_records_to_table(target.name, records=records, columns=names)
+
+    def migration_lock(self, connection: Connection) -> None:
+        """Take an advisory lock for the transaction."""
+        connection.execute(select(func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
+
+    def is_transient(self, error: BaseException) -> bool:
+        """Look at the SQLSTATE; an error of the network has none."""
+        if isinstance(error, exc.TimeoutError | OSError | TimeoutError | asyncpg.InterfaceError):
+            return True
+        if isinstance(error, exc.DBAPIError) and error.connection_invalidated:
+            return True
+        state = getattr(original_of(error), "sqlstate", None) or ""
+        return state.startswith(self._TRANSIENT_CLASSES) or state == self._LOCK_NOT_AVAILABLE
+
+    def is_duplicate(self, error: BaseException) -> bool:
+        """Look at the SQLSTATE."""
+        return getattr(original_of(error), "sqlstate", None) == self._UNIQUE_VIOLATION
+
+
+def _model_key(model: tuple[str, str]) -> int:
+    digest = blake2b(json.dumps(model).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)

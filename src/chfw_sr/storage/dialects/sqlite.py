@@ -1,0 +1,161 @@
+"""SQLite through aiosqlite."""
+
+import json
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from sqlalchemy import (
+    URL,
+    ColumnElement,
+    Connection,
+    Dialect,
+    FromClause,
+    Select,
+    Table,
+    Text,
+    bindparam,
+    event,
+    exc,
+    func,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects.sqlite.aiosqlite import dialect as aiosqlite_dialect
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
+from sqlalchemy.sql.expression import ColumnClause
+
+from chfw_sr.storage.tables import counters
+
+from .base import LOCK_TIMEOUT_MS, SqlDialect, Upsert, encoders_of, original_of
+from .sqlite_driver import QuickConnection
+
+
+class SQLite(SqlDialect):
+    """SQLite through aiosqlite."""
+
+    reading: ClassVar[Mapping[str, object]] = {"chfw_begin": "BEGIN"}
+    writing: ClassVar[Mapping[str, object]] = {"chfw_begin": "BEGIN IMMEDIATE"}
+    single_writer: ClassVar[bool] = True
+
+    _PRAGMAS = (
+        f"PRAGMA busy_timeout = {LOCK_TIMEOUT_MS}",
+        "PRAGMA journal_mode = WAL",
+        "PRAGMA synchronous = FULL",
+        "PRAGMA foreign_keys = ON",
+    )
+    _TRANSIENT = frozenset(
+        {
+            sqlite3.SQLITE_BUSY,
+            sqlite3.SQLITE_LOCKED,
+            sqlite3.SQLITE_IOERR,
+            sqlite3.SQLITE_FULL,
+            sqlite3.SQLITE_CANTOPEN,
+            sqlite3.SQLITE_PROTOCOL,
+        }
+    )
+
+    def __init__(self) -> None:
+        self._types: Dialect = sqlite.dialect()
+
+    def create_engine(self, url: URL) -> AsyncEngine:
+        """Make an engine; a database in memory has one connection, since each would have a database of its own."""
+        in_memory = url.database in (None, "", ":memory:")
+        size = {"pool_size": 1, "max_overflow": 0} if in_memory else {}
+        arguments, options = aiosqlite_dialect().create_connect_args(url)
+
+        opener: Callable[..., sqlite3.Connection] = sqlite3.connect
+
+        def connect() -> sqlite3.Connection:
+            # Transactions begin when we say so, and not when the driver thinks it right:
+            connection = opener(*arguments, **{**options, "isolation_level": None})
+            for pragma in self._PRAGMAS:
+                connection.execute(pragma)
+            return connection
+
+        async def create() -> QuickConnection:
+            connection = QuickConnection(connect)
+            await connection
+            return connection
+
+        engine = create_async_engine(
+            url.set(drivername="sqlite+aiosqlite"), poolclass=AsyncAdaptedQueuePool, async_creator=create, **size
+        )
+
+        @event.listens_for(engine.sync_engine, "begin")
+        def begin(connection: Connection) -> None:
+            connection.exec_driver_sql(connection.get_execution_options().get("chfw_begin", "BEGIN IMMEDIATE"))
+
+        return engine
+
+    def rows(self, name: str, columns: Sequence[ColumnClause[Any]], data: Sequence[Sequence[Any]]) -> FromClause:
+        """Give values as a table, through `json_each`."""
+        encoders = encoders_of(columns, self._types)
+        encoded = [
+            [value if code is None else code(value) for code, value in zip(encoders, row, strict=True)] for row in data
+        ]
+        each = func.json_each(bindparam(None, json.dumps(encoded), type_=Text)).table_valued(
+            "value", name=f"{name}_json"
+        )
+        return select(
+            *(
+                func.json_extract(each.c.value, text(f"'$[{place}]'"), type_=one.type).label(one.name)
+                for place, one in enumerate(columns)
+            )
+        ).subquery(name)
+
+    def among(self, one: ColumnElement[str], values: Sequence[str]) -> ColumnElement[bool]:
+        """Use `json_each`."""
+        each = func.json_each(bindparam(None, json.dumps(values), type_=Text)).table_valued("value")
+        return one.in_(select(each.c.value))
+
+    def insert(self, target: Table) -> Upsert:
+        """Begin an INSERT."""
+        return sqlite.insert(target)
+
+    def json_object(self, **members: ColumnElement[str] | str) -> ColumnElement[Any]:
+        """Make JSON text."""
+        return func.json_object(*(part for member in members.items() for part in member))
+
+    def for_update(self, query: Select[Any], *, skip_locked: bool = False) -> Select[Any]:  # noqa: ARG002
+        """Leave the query as it is: this is the only writer."""
+        return query
+
+    async def begin(self, connection: AsyncConnection) -> None:
+        """Wait for the turn to write."""
+        await connection.begin()
+
+    async def share_models(self, connection: AsyncConnection, models: Sequence[tuple[str, str]]) -> None:
+        """Do nothing: this is the only writer."""
+
+    async def own_model(self, connection: AsyncConnection, model: tuple[str, str]) -> None:
+        """Do nothing: this is the only writer."""
+
+    async def reserve(self, connection: AsyncConnection, count: int) -> int:
+        """Move the counter, in the transaction."""
+        moved = update(counters).where(counters.c.name == "outbox").values(value=counters.c.value + count)
+        last: int = (await connection.execute(moved.returning(counters.c.value))).scalar_one()
+        return last - count + 1
+
+    async def bulk_insert(self, connection: AsyncConnection, target: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert with one prepared statement."""
+        if rows:
+            await connection.execute(target.insert(), list(rows))
+
+    def migration_lock(self, connection: Connection) -> None:
+        """Do nothing: this is the only writer."""
+
+    def is_transient(self, error: BaseException) -> bool:
+        """Look at SQLite's primary result code."""
+        if isinstance(error, exc.TimeoutError):
+            return True
+        code = getattr(original_of(error), "sqlite_errorcode", None)
+        return code is not None and code & 0xFF in self._TRANSIENT
+
+    def is_duplicate(self, error: BaseException) -> bool:
+        """Look at SQLite's extended result code."""
+        code = getattr(original_of(error), "sqlite_errorcode", None)
+        return code in (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
