@@ -21,7 +21,7 @@ DEFAULT_URL = "amqp://guest:guest@127.0.0.1:5672/"
 MANAGEMENT_PORT = 15672
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
-Administer = Callable[..., None]
+Administer = Callable[..., object]
 
 
 class NoServer(Exception):  # noqa: N818 - it names the outcome
@@ -33,7 +33,7 @@ class Vhost:
     """A virtual host of our own; `permit` sets what our account may configure in it (a regular expression)."""
 
     url: str
-    permit: Callable[[str], None]
+    permit: Callable[[str], object]
 
 
 @pytest.fixture(scope="session")
@@ -73,17 +73,12 @@ def _knock(url: SplitResult) -> None:
 def _administration(url: SplitResult, vhost: str) -> tuple[Administer, Administer, Administer]:
     """Give what creates the virtual host, permits our account to configure things in it, and deletes it."""
     user = unquote(url.username or "guest")
-    if url.hostname in LOOPBACK and shutil.which("rabbitmqctl"):
-        try:
-            _rabbitmqctl("await_startup")
-        except NoServer:
-            pass  # not allowed to, here; there may be the other way
-        else:
-            return (
-                lambda: _rabbitmqctl("add_vhost", vhost),
-                lambda configure: _rabbitmqctl("set_permissions", "-p", vhost, user, configure, ".*", ".*"),
-                lambda: _rabbitmqctl("delete_vhost", vhost),
-            )
+    if url.hostname in LOOPBACK and _is_node_of_rabbitmqctl(url.port or 5672):
+        return (
+            lambda: _rabbitmqctl("add_vhost", vhost),
+            lambda configure: _rabbitmqctl("set_permissions", "-p", vhost, user, configure, ".*", ".*"),
+            lambda: _rabbitmqctl("delete_vhost", vhost),
+        )
     path, rights = f"vhosts/{vhost}", {"write": ".*", "read": ".*"}
     return (
         lambda: _management(url, "PUT", path),
@@ -94,12 +89,24 @@ def _administration(url: SplitResult, vhost: str) -> tuple[Administer, Administe
     )
 
 
-def _rabbitmqctl(*arguments: str) -> None:
+def _is_node_of_rabbitmqctl(port: int) -> bool:
+    """Say whether rabbitmqctl is there, is allowed to, and administers the server that listens at this port."""
+    if not shutil.which("rabbitmqctl"):
+        return False
+    try:
+        status = json.loads(_rabbitmqctl("status", "--formatter", "json"))
+    except NoServer:
+        return False
+    return any(listener["port"] == port for listener in status["listeners"])
+
+
+def _rabbitmqctl(*arguments: str) -> str:
     done = subprocess.run(
         ["rabbitmqctl", "--quiet", *arguments], capture_output=True, text=True, check=False, timeout=60
     )
     if done.returncode:
         raise NoServer(f"rabbitmqctl {arguments[0]}: {(done.stderr or done.stdout).strip()[:300]}")
+    return done.stdout
 
 
 def _management(url: SplitResult, method: str, path: str, body: object = None) -> None:

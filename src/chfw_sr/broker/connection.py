@@ -176,6 +176,8 @@ def unavailable_if_lost(server: Server | str = "RabbitMQ") -> Iterator[None]:
 
 def describe(error: BaseException) -> str:
     """Give an error of the client library in words."""
+    if isinstance(error, TimeoutError) and not str(error):
+        return "no answer in time"
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
