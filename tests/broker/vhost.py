@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
@@ -36,9 +37,9 @@ class Vhost:
     permit: Callable[[str], object]
 
 
-@pytest.fixture(scope="session")
-def rabbitmq_vhost() -> Iterator[Vhost]:
-    """Give an empty virtual host; it is deleted in the end with all that is in it."""
+@contextmanager
+def new_vhost() -> Iterator[Vhost]:
+    """Make an empty virtual host; it is deleted in the end with all that is in it. Skips, or fails, without a server."""
     url = urlsplit(os.environ.get(URL, DEFAULT_URL))
     name = f"chfw-sr-test-{uuid.uuid4().hex}"
     try:
@@ -55,6 +56,13 @@ def rabbitmq_vhost() -> Iterator[Vhost]:
         yield Vhost(url._replace(path=f"/{name}").geturl(), permit)
     finally:
         delete()
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_vhost() -> Iterator[Vhost]:
+    """Give an empty virtual host."""
+    with new_vhost() as vhost:
+        yield vhost
 
 
 @pytest.fixture(scope="session")
