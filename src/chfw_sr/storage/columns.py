@@ -38,10 +38,11 @@ class Instant(TypeDecorator[datetime]):
         return utc.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
     def process_result_value(self, value: datetime | str | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Read."""
-        if isinstance(value, str):
-            return datetime.fromisoformat(value.removesuffix("Z")).replace(tzinfo=UTC)
-        return None if value is None else value.astimezone(UTC)
+        """Read; PostgreSQL's driver takes the first and the last instant for infinities, and gives them naive."""
+        if value is None:
+            return None
+        known = datetime.fromisoformat(value.removesuffix("Z")) if isinstance(value, str) else value
+        return known.replace(tzinfo=UTC) if known.tzinfo is None else known.astimezone(UTC)
 
 
 KEY = Text().with_variant(Text(collation="C"), "postgresql")

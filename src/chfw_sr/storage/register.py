@@ -20,6 +20,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chfw_sr.campaign.model import Hub
@@ -57,7 +58,11 @@ class SqlRegister:
         self._database = database
 
     async def save_users(self, records: Sequence[UserRecord], at: datetime) -> None:  # noqa: ARG002 - the port's
-        """Add Users, or replace them with the same EUI; all or nothing. Certificates not named are withdrawn."""
+        """Add Users, or replace them with the same EUI; all or nothing. Certificates not named are withdrawn.
+
+        Raises:
+            ValueError: if a certificate is there twice, or is another User's already.
+        """
         known = {record.user.eui: record for record in records}
         if not known:
             return
@@ -79,9 +84,17 @@ class SqlRegister:
                 return
             await connection.execute(delete(certificates).where(theirs))
             if new:
-                await connection.execute(insert(certificates), new)
+                await self._insert_certificates(connection, new)
             trust = update(counters).where(counters.c.name == "trust")
             await connection.execute(trust.values(value=counters.c.value + 1))
+
+    async def _insert_certificates(self, connection: AsyncConnection, new: Sequence[dict[str, Any]]) -> None:
+        try:
+            await connection.execute(insert(certificates), new)
+        except IntegrityError as error:
+            if not self._database.dialect.is_duplicate(error):
+                raise
+            raise ValueError("two certificates have the same issuer and serial number") from error
 
     async def users(self) -> Sequence[UserRecord]:
         """Give all Users in order of EUI, with their certificates."""

@@ -9,7 +9,7 @@ from sqlalchemy import func, select, update
 from chfw_sr.messages import CampaignID
 from chfw_sr.service.ports import Lease, Outbox, Queries, Register, UnitOfWork
 
-from .dialects import dialect_of
+from .dialects import LOCK_TIMEOUT_MS, dialect_of
 from .outbox import SqlOutbox
 from .processes import give_back, take_lease
 from .queries import SqlQueries
@@ -90,14 +90,15 @@ class SqlStore:
         await self.database.engine.dispose()
 
 
-def create_store(url: str) -> SqlStore:
+def create_store(url: str, *, lock_timeout_ms: int = LOCK_TIMEOUT_MS) -> SqlStore:
     """Make the store of a database; nothing connects yet.
 
     Args:
         url: `sqlite+aiosqlite:///FILE` or `postgresql+asyncpg://USER:PASSWORD@HOST/NAME`.
+        lock_timeout_ms: how long a transaction waits for another before the store is called `Unavailable`.
 
     Raises:
         ValueError: if it is neither.
     """
-    dialect, parsed = dialect_of(url)
+    dialect, parsed = dialect_of(url, lock_timeout_ms)
     return SqlStore(Database(dialect.create_engine(parsed), dialect))

@@ -13,14 +13,14 @@ by a scalar subquery, which probe an index whatever is estimated, and not by a j
 
 from sqlalchemy import URL, exc, make_url
 
-from .base import SqlDialect, Upsert
+from .base import LOCK_TIMEOUT_MS, SqlDialect, Upsert
 from .postgresql import PostgreSQL
 from .sqlite import SQLite
 
-__all__ = ["SqlDialect", "Upsert", "dialect_of"]
+__all__ = ["LOCK_TIMEOUT_MS", "SqlDialect", "Upsert", "dialect_of"]
 
 
-def dialect_of(url: str) -> tuple[SqlDialect, URL]:
+def dialect_of(url: str, lock_timeout_ms: int = LOCK_TIMEOUT_MS) -> tuple[SqlDialect, URL]:
     """Choose by the URL, with or without the driver's name in it.
 
     Raises:
@@ -32,8 +32,8 @@ def dialect_of(url: str) -> tuple[SqlDialect, URL]:
         raise ValueError("not the URL of a database (sqlite+aiosqlite:///FILE, postgresql+asyncpg://…)") from None
     match parsed.get_backend_name():
         case "sqlite":
-            return SQLite(), parsed
+            return SQLite(lock_timeout_ms), parsed
         case "postgresql":
-            return PostgreSQL(), parsed
+            return PostgreSQL(lock_timeout_ms), parsed
         case other:
             raise ValueError(f"no such kind of database here: {other} (there are sqlite and postgresql)")

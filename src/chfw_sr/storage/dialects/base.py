@@ -26,7 +26,11 @@ LOCK_TIMEOUT_MS = 15_000
 
 
 class SqlDialect(ABC):
-    """What the rest of the store asks of a database."""
+    """What the rest of the store asks of a database.
+
+    Args:
+        lock_timeout_ms: how long to wait for a lock.
+    """
 
     reading: ClassVar[Mapping[str, object]]
     """Execution options of a transaction that only reads: it sees one moment."""
@@ -36,6 +40,9 @@ class SqlDialect(ABC):
 
     single_writer: ClassVar[bool]
     """Whether a transaction that writes has the whole database to itself, so that nothing needs a lock."""
+
+    def __init__(self, lock_timeout_ms: int = LOCK_TIMEOUT_MS) -> None:
+        self._lock_timeout_ms = lock_timeout_ms
 
     @abstractmethod
     def create_engine(self, url: URL) -> AsyncEngine:

@@ -25,7 +25,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.sql.expression import ColumnClause
 
-from .base import LOCK_TIMEOUT_MS, SqlDialect, Upsert, encoders_of, original_of
+from .base import SqlDialect, Upsert, encoders_of, original_of
 
 _BLOCK = 2**16
 """Outbox ids that one step of PostgreSQL's sequence stands for."""
@@ -43,20 +43,19 @@ class PostgreSQL(SqlDialect):
     writing: ClassVar[Mapping[str, object]] = {"isolation_level": "READ COMMITTED"}
     single_writer: ClassVar[bool] = False
 
+    _types: Dialect = postgresql.asyncpg.dialect()  # type: ignore[no-untyped-call]
+
     _TRANSIENT_CLASSES = ("08", "40", "53", "57", "58")
     """Connection, rollback (serialisation, deadlock), resources, intervention, system."""
 
     _LOCK_NOT_AVAILABLE = "55P03"
     _UNIQUE_VIOLATION = "23505"
 
-    def __init__(self) -> None:
-        self._types: Dialect = postgresql.asyncpg.dialect()  # type: ignore[no-untyped-call]
-
     def create_engine(self, url: URL) -> AsyncEngine:
         """Make an engine whose connections are tested before use, so that a restarted server is not an error."""
         settings = {
             "application_name": "chfw_sr",
-            "lock_timeout": str(LOCK_TIMEOUT_MS),
+            "lock_timeout": str(self._lock_timeout_ms),
             "timezone": "UTC",
             "jit": "off",  # compiling takes longer than our statements do
             "work_mem": "32MB",  # a list of 50,000 hubs is hashed, whatever is estimated

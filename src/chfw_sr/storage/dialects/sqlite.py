@@ -30,7 +30,7 @@ from sqlalchemy.sql.expression import ColumnClause
 
 from chfw_sr.storage.tables import counters
 
-from .base import LOCK_TIMEOUT_MS, SqlDialect, Upsert, encoders_of, original_of
+from .base import SqlDialect, Upsert, encoders_of, original_of
 from .sqlite_driver import QuickConnection
 
 
@@ -41,8 +41,9 @@ class SQLite(SqlDialect):
     writing: ClassVar[Mapping[str, object]] = {"chfw_begin": "BEGIN IMMEDIATE"}
     single_writer: ClassVar[bool] = True
 
+    _types: Dialect = sqlite.dialect()
+
     _PRAGMAS = (
-        f"PRAGMA busy_timeout = {LOCK_TIMEOUT_MS}",
         "PRAGMA journal_mode = WAL",
         "PRAGMA synchronous = FULL",
         "PRAGMA foreign_keys = ON",
@@ -58,9 +59,6 @@ class SQLite(SqlDialect):
         }
     )
 
-    def __init__(self) -> None:
-        self._types: Dialect = sqlite.dialect()
-
     def create_engine(self, url: URL) -> AsyncEngine:
         """Make an engine; a database in memory has one connection, since each would have a database of its own."""
         in_memory = url.database in (None, "", ":memory:")
@@ -72,6 +70,7 @@ class SQLite(SqlDialect):
         def connect() -> sqlite3.Connection:
             # Transactions begin when we say so, and not when the driver thinks it right:
             connection = opener(*arguments, **{**options, "isolation_level": None})
+            connection.execute(f"PRAGMA busy_timeout = {self._lock_timeout_ms}")
             for pragma in self._PRAGMAS:
                 connection.execute(pragma)
             return connection

@@ -1,0 +1,148 @@
+"""A migrated schema equals the declared one, on both databases; going there works from wherever one is."""
+
+import argparse
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, text
+
+from chfw_sr.storage import migrations
+from chfw_sr.storage.store import SqlStore, create_store
+from chfw_sr.storage.tables import metadata
+from tests.contract.makers import create
+
+
+async def ask(store: SqlStore, question: str) -> list[tuple[Any, ...]]:
+    async with store.database.read() as connection:
+        return [tuple(row) for row in await connection.execute(text(question))]
+
+
+SQLITE_INDEXES = """
+    SELECT m.name, m.sql FROM sqlite_master m WHERE m.type = 'index' AND m.sql IS NOT NULL ORDER BY m.name
+"""
+SQLITE_COLUMNS = """
+    SELECT m.name, c.name, c.type, c."notnull", c.dflt_value, c.pk, m.sql LIKE '%WITHOUT ROWID%'
+    FROM sqlite_master m JOIN pragma_table_info(m.name) c
+    WHERE m.type = 'table' AND m.name NOT IN ('alembic_version', 'sqlite_sequence') ORDER BY m.name, c.name
+"""
+POSTGRESQL_INDEXES = """
+    SELECT indexname, indexdef FROM pg_indexes
+    WHERE schemaname = 'public' AND tablename <> 'alembic_version' ORDER BY indexname
+"""
+POSTGRESQL_COLUMNS = """
+    SELECT table_name, column_name, data_type, collation_name, is_nullable, column_default
+    FROM information_schema.columns
+    WHERE table_schema = 'public' AND table_name <> 'alembic_version' ORDER BY table_name, column_name
+"""
+POSTGRESQL_CONSTRAINTS = """
+    SELECT conname, contype::text, pg_get_constraintdef(oid) FROM pg_constraint
+    WHERE connamespace = 'public'::regnamespace AND conname <> 'alembic_version_pkc' ORDER BY conname
+"""
+
+
+async def schema(store: SqlStore) -> list[Any]:
+    """Describe a schema as the database sees it, finer than alembic compares: collations, conditions, rowids."""
+    if store.database.engine.dialect.name == "sqlite":
+        indexes = [(name, " ".join(sql.replace('"', "").split())) for name, sql in await ask(store, SQLITE_INDEXES)]
+        return [indexes, await ask(store, SQLITE_COLUMNS)]
+    return [await ask(store, each) for each in (POSTGRESQL_INDEXES, POSTGRESQL_COLUMNS, POSTGRESQL_CONSTRAINTS)]
+
+
+async def test_the_migrated_schema_equals_the_declared_one_as_alembic_sees_it(store: SqlStore) -> None:
+    def differences(connection: Connection) -> list[Any]:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        return list(compare_metadata(context, metadata))
+
+    async with store.database.read() as connection:
+        assert await connection.run_sync(differences) == []
+
+
+@pytest.fixture
+def declared_url(url: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Give the URL of a database without a schema, of the same kind as `url`."""
+    if url.startswith("sqlite"):
+        return f"sqlite+aiosqlite:///{tmp_path / 'declared.sqlite3'}"
+    found: str = request.getfixturevalue("empty_postgresql_url")
+    return found
+
+
+async def test_the_migrated_schema_equals_the_declared_one_as_the_database_sees_it(
+    store: SqlStore, declared_url: str
+) -> None:
+    declared = create_store(declared_url)
+    try:
+        async with declared.database.write() as connection:
+            await connection.run_sync(metadata.create_all)
+        assert await schema(store) == await schema(declared)
+    finally:
+        await declared.close()
+
+
+async def test_a_new_database_is_brought_up_to_date(empty_url: str) -> None:
+    with pytest.raises(migrations.SchemaOutdated, match="no schema yet"):
+        await migrations.check(empty_url)
+    assert await migrations.current(empty_url) is None
+    await migrations.upgrade(empty_url)
+    assert await migrations.current(empty_url) == migrations.head()
+    await migrations.check(empty_url)
+
+
+async def test_bringing_up_to_date_again_changes_nothing(store: SqlStore) -> None:
+    await create(store)
+    before = await schema(store)
+    await migrations.upgrade(store)
+    assert await schema(store) == before
+    assert len(await store.queries.campaigns()) == 1
+
+
+async def test_many_may_bring_it_up_to_date_at_once(empty_url: str) -> None:
+    await asyncio.gather(*(migrations.upgrade(empty_url) for _ in range(4)))
+    await migrations.check(empty_url)
+
+
+async def test_a_schema_of_another_version_is_refused(store: SqlStore) -> None:
+    async with store.database.write() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(migrations.SchemaOutdated, match="9999"):
+        await migrations.check(store)
+
+
+async def test_a_migration_that_fails_leaves_nothing(empty_url: str) -> None:
+    store = create_store(empty_url)
+    try:
+        async with store.database.write() as connection:
+            await connection.execute(text("CREATE TABLE quarantine (other TEXT)"))
+        with pytest.raises(Exception, match="quarantine"):
+            await migrations.upgrade(store)
+        assert await migrations.current(store) is None
+        async with store.database.read() as connection:
+            names = await connection.run_sync(store.database.engine.dialect.get_table_names)
+        assert names == ["quarantine"]
+    finally:
+        await store.close()
+
+
+async def test_history_is_not_thrown_away_by_going_back(store: SqlStore) -> None:
+    def downgrade(connection: Connection) -> None:
+        config = migrations._config()
+        config.attributes["connection"] = connection
+        command.downgrade(config, "base")
+
+    await create(store)
+    with pytest.raises(NotImplementedError, match="nothing before"):
+        async with store.database.write() as connection:
+            await connection.run_sync(downgrade)
+    await migrations.check(store)
+    assert len(await store.queries.campaigns()) == 1
+
+
+def test_alembic_alone_opens_the_database_that_it_is_told(empty_url: str) -> None:
+    config = migrations._config()
+    config.cmd_opts = argparse.Namespace(x=[f"url={empty_url}"])
+    command.upgrade(config, "head")
+    asyncio.run(migrations.check(empty_url))
