@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, column, delete, exists, or_, select, update
+from sqlalchemy import Row, Select, column, delete, exists, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chfw_sr.service.ports import MessageKind, OutboxEntry, OutboxMessage, OutboxStatus
@@ -88,7 +88,9 @@ class SqlOutbox:
             update(lanes).where(lanes.c.token == token, ~held).values(token=None, leased_until=None)
         )
 
-    async def mark(self, token: str, ids: Sequence[int], status: OutboxStatus, now: datetime) -> int:
+    async def mark(
+        self, token: str, ids: Sequence[int], status: OutboxStatus, now: datetime, *, rest_seconds: float = 0.0
+    ) -> int:
         """Mark claimed messages as `PUBLISHED`, `UNROUTABLE`, or `READY` again; give how many were still ours.
 
         Raises:
@@ -111,8 +113,16 @@ class SqlOutbox:
         )
         async with self._database.write() as connection:
             marked = (await connection.execute(statement)).rowcount
+            if status is OutboxStatus.READY and rest_seconds:
+                again = select(outbox.c.lane).where(outbox.c.id.in_(select(named.c.id)))
+                await self._close_lanes(connection, token, again, now + timedelta(seconds=rest_seconds))
             await self._free_lanes(connection, token)
         return marked
+
+    async def _close_lanes(self, connection: AsyncConnection, token: str, names: Select[Any], until: datetime) -> None:
+        """Take lanes from a claim and give them to nobody for a while."""
+        closed = update(lanes).where(lanes.c.token == token, lanes.c.lane.in_(names))
+        await connection.execute(closed.values(token=None, leased_until=until))
 
     async def purge(self, before: datetime, limit: int) -> int:
         """Delete up to `limit` finished messages that were published before; give how many."""
@@ -129,6 +139,8 @@ async def enqueue(connection: AsyncConnection, dialect: SqlDialect, messages: Se
     Raises:
         RuntimeError: if an id is there already, which is a defect: ids come from `reserve`.
     """
+    if not messages:
+        return
     values = [
         {
             "id": message.id,

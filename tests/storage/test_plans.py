@@ -1,0 +1,219 @@
+"""No statement on a request's path reads a whole table that grows: every one finds its rows by an index.
+
+The statements are those that the store really sends, caught on their way and explained by the database itself.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, event, text
+
+from chfw_sr.campaign.changes import (
+    ActivationsRecorded,
+    CampaignEvent,
+    CampaignSaved,
+    DefaultListSet,
+    Lot,
+    NominationsReplaced,
+    ParticipationSaved,
+    PilotAllotted,
+    PreferenceEvent,
+    RankRange,
+    SafeLaunchAllotted,
+)
+from chfw_sr.campaign.facts import Needs
+from chfw_sr.campaign.model import Participation
+from chfw_sr.messages import Stage
+from chfw_sr.service.ports import OutboxStatus
+from chfw_sr.storage.store import SqlStore
+from tests.contract.makers import (
+    ALICE,
+    AT,
+    BOB,
+    C1,
+    CAUSE,
+    HOUR,
+    NEW,
+    campaign,
+    cid,
+    claim,
+    create,
+    hub,
+    hub_eui,
+    message,
+    numbers,
+    record,
+    result,
+    stock,
+    window,
+)
+
+GROWING = ("hubs", "campaigns", "campaign_hubs", "activations", "history", "inbox", "outbox", "participations", "cells")
+
+Statement = tuple[str, Any]
+Caught = list[Statement]
+
+
+@contextmanager
+def catching(store: SqlStore) -> Iterator[Caught]:
+    """Catch what is sent to the database, but for DDL and transaction control."""
+    caught: Caught = []
+
+    def catch(
+        _connection: Connection, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool
+    ) -> None:
+        if statement.startswith(("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")):
+            caught.append((statement, parameters[0] if many else parameters))
+
+    engine = store.database.engine.sync_engine
+    event.listen(engine, "before_cursor_execute", catch)
+    try:
+        yield caught
+    finally:
+        event.remove(engine, "before_cursor_execute", catch)
+
+
+def scanned_by_sqlite(plan: list[str]) -> set[str]:
+    """Name the tables that are read from end to end; to go along an index until a limit is reached is none of it."""
+    return {words[1] for line in plan if (words := line.split())[0] == "SCAN" and "USING" not in words}
+
+
+def scanned_by_postgresql(plan: list[str]) -> set[str]:
+    """Name the tables that are read from end to end."""
+    return {line.split("Seq Scan on ")[1].split()[0] for line in plan if "Seq Scan on " in line}
+
+
+async def scanned(store: SqlStore, statement: str, parameters: Any) -> set[str]:
+    is_sqlite = store.database.engine.dialect.name == "sqlite"
+    async with store.database.read() as connection:
+        if is_sqlite:
+            found = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            return scanned_by_sqlite([row.detail for row in found])
+        # The tables of a test are so small that to read them whole is quickest; what there is no index for stays.
+        await connection.execute(text("SET LOCAL enable_seqscan = off"))
+        found = await connection.exec_driver_sql(f"EXPLAIN {statement}", parameters)
+        return scanned_by_postgresql([row[0] for row in found])
+
+
+async def assert_found_by_index(store: SqlStore, caught: Caught, but: set[str] | None = None) -> None:
+    assert caught
+    for statement, parameters in caught:
+        if "remaining_hubs" in statement or "imported_hubs" in statement:
+            continue  # temporary tables are gone by now; their plans are looked at where they are made
+        whole = (await scanned(store, statement, parameters)) & set(GROWING) - (but or set())
+        assert not whole, f"{whole} read from end to end by {statement}"
+
+
+@pytest.fixture
+async def busy(store: SqlStore) -> SqlStore:
+    """Give a store with a campaign under consultation, and with statistics."""
+    await stock(store, *(hub(n, gas_supplier=BOB) for n in range(40)))
+    await create(store, *(campaign(cid(f"old-{n}"), stage=Stage.COMPLETE) for n in range(40)))
+    await create(store, campaign(stage=Stage.PILOT_CONSULTATION, response_deadline=AT + HOUR))
+    async with store.begin() as work:
+        await work.apply([DefaultListSet(C1, {ALICE: numbers(range(20))})], CAUSE)
+        await work.commit()
+    async with store.database.write() as connection:
+        await connection.execute(text("ANALYZE"))
+    return store
+
+
+REQUESTS: dict[str, Needs] = {
+    "user": Needs(user=ALICE),
+    "nomination": Needs(user=BOB, campaign=C1, hubs=numbers(range(15, 30)), responsible=True),
+    "report": Needs(
+        user=ALICE,
+        hubs=numbers(range(5)),
+        hub_campaigns=True,
+        activations=tuple((eui, NEW, AT) for eui in numbers(range(5))),
+    ),
+    "pilot plan": Needs(user=ALICE, campaign=C1, responsible=True, own_lists=True),
+    "safe launch": Needs(user=ALICE, campaign=C1, responsible=True, own_safe_launch=True),
+    "status": Needs(user=ALICE, campaign=C1, responsible=True, cells=True),
+    "not responsible": Needs(user=hub_eui(99), campaign=C1, responsible=True),
+    "confirmation": Needs(campaign=C1, plan=True),
+}
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+async def test_facts_are_found_by_index(busy: SqlStore, name: str) -> None:
+    async with busy.begin() as work:
+        with catching(busy) as caught:
+            await work.facts(REQUESTS[name])
+    await assert_found_by_index(busy, caught)
+
+
+CHANGES: dict[str, Any] = {
+    "nominations": NominationsReplaced(C1, BOB, numbers(range(15, 30))),
+    "participation": ParticipationSaved(Participation(C1, BOB), PreferenceEvent.PREFERENCES_UPDATED),
+    "campaign": CampaignSaved(campaign(stage=Stage.PILOT), CampaignEvent.STAGE_CHANGED),
+    "activations": ActivationsRecorded((result(1), result(2))),
+    "allotment": PilotAllotted(C1, (Lot(ALICE, window(), numbers(range(20))),)),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+async def test_changes_find_their_rows_by_index(busy: SqlStore, name: str) -> None:
+    async with busy.begin() as work:
+        with catching(busy) as caught:
+            await work.apply([CHANGES[name]], CAUSE)
+    await assert_found_by_index(busy, caught)
+
+
+async def test_inbox_and_outbox_are_found_by_index(busy: SqlStore) -> None:
+    with catching(busy) as caught:
+        async with busy.begin() as work:
+            await work.claim([claim(1)])
+            await work.finish([record(claim(1))])
+            first = await work.reserve(2)
+            await work.enqueue([message(first), message(first + 1)])
+            await work.commit()
+        async with busy.begin() as work:
+            await work.claim([claim(1), claim(1, "other")])
+        claimed = await busy.outbox.claim("token", 10, AT, 60)
+        await busy.outbox.mark("token", [each.id for each in claimed], OutboxStatus.PUBLISHED, AT)
+        await busy.outbox.purge(AT + HOUR, 10)
+        await busy.due_campaigns(AT, 10)
+        await busy.next_due()
+    await assert_found_by_index(busy, caught)
+
+
+async def test_timelines_are_found_by_index(busy: SqlStore) -> None:
+    with catching(busy) as caught:
+        await busy.queries.hub(hub_eui(1))
+        await busy.queries.campaign(C1)
+        await busy.queries.campaign_history(C1, 10)
+    await assert_found_by_index(busy, caught)
+
+
+async def test_a_safe_launch_reads_what_was_counted_by_rank(busy: SqlStore) -> None:
+    """Checked within the transaction, while the temporary table is there."""
+    ranges = tuple(RankRange(window(n), 10 * n, 10 * n + 10) for n in range(1, 3))
+    explain = "EXPLAIN QUERY PLAN " if busy.database.engine.dialect.name == "sqlite" else "EXPLAIN "
+    read: Callable[[list[str]], set[str]] = scanned_by_sqlite if "QUERY" in explain else scanned_by_postgresql
+    async with busy.begin() as work:
+        await work.facts(Needs(campaign=C1, remaining=True))
+        connection = work._connection  # type: ignore[attr-defined]
+        with catching(busy) as caught:
+            await work.apply([SafeLaunchAllotted(C1, ranges)], CAUSE)
+        if "QUERY" not in explain:
+            await connection.execute(text("SET LOCAL enable_seqscan = off"))
+        ranked = [each for each in caught if "remaining_hubs.rank" in each[0]]
+        assert len(ranked) == 2 * len(ranges)
+        for statement, parameters in ranked:
+            found = await connection.exec_driver_sql(explain + statement, parameters)
+            assert not read([row[-1] for row in found]) & {"remaining_hubs", *GROWING}, statement
+
+
+@pytest.mark.parametrize("count", [10, 40])
+async def test_the_number_of_statements_does_not_grow_with_the_list(busy: SqlStore, count: int) -> None:
+    hubs = numbers(range(count))
+    results = tuple(result(n) for n in range(count))
+    async with busy.begin() as work:
+        with catching(busy) as caught:
+            await work.facts(Needs(user=ALICE, hubs=hubs, hub_campaigns=True))
+            await work.apply([NominationsReplaced(C1, BOB, hubs), ActivationsRecorded(results)], CAUSE)
+            await work.apply([PilotAllotted(C1, (Lot(ALICE, window(), hubs),))], CAUSE)
+    assert len(caught) < 35

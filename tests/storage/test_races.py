@@ -1,0 +1,325 @@
+"""Races that only row locks decide: transactions that are open at once on PostgreSQL, and who waits for whom."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+from sqlalchemy import text
+
+from chfw_sr.campaign.changes import (
+    ActivationsRecorded,
+    CampaignEvent,
+    CampaignSaved,
+    DefaultListSet,
+    NominationsReplaced,
+    RankRange,
+    SafeLaunchAllotted,
+)
+from chfw_sr.campaign.facts import Facts, Needs
+from chfw_sr.messages import Phase, Stage
+from chfw_sr.service.ports import Claimed, ClaimStatus, Unavailable, UnitOfWork
+from chfw_sr.storage.store import SqlStore, create_store
+from tests.contract.makers import (
+    ALICE,
+    BOB,
+    C1,
+    C2,
+    CAUSE,
+    campaign,
+    claim,
+    create,
+    enrol,
+    found,
+    hub,
+    hub_eui,
+    numbers,
+    record,
+    result,
+    stock,
+    user,
+    window,
+)
+
+pytestmark = pytest.mark.postgresql
+
+
+@pytest.fixture
+async def store(postgresql_url: str) -> AsyncIterator[SqlStore]:
+    store = create_store(postgresql_url)
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def impatient(postgresql_url: str) -> AsyncIterator[SqlStore]:
+    store = create_store(postgresql_url, lock_timeout_ms=100)
+    yield store
+    await store.close()
+
+
+async def waiting(store: SqlStore, count: int = 1) -> None:
+    """Wait until that many transactions of this database wait for a lock; the server itself counts them."""
+    question = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    async with store.database.engine.connect() as connection:
+        while await connection.scalar(question) != count:
+            await connection.rollback()
+            await connection.execute(text("SELECT pg_sleep(0.005)"))
+
+
+async def within(store: SqlStore, work: Callable[[UnitOfWork], Awaitable[None]]) -> None:
+    async with store.begin() as unit:
+        await work(unit)
+        await unit.commit()
+
+
+async def test_a_claim_waits_for_the_one_before_it_and_finds_its_response(store: SqlStore) -> None:
+    async def second() -> Claimed:
+        async with store.begin() as work:
+            return (await work.claim([claim(1)]))[0]
+
+    async with store.begin() as first:
+        await first.claim([claim(1)])
+        other = asyncio.create_task(second())
+        await waiting(store)
+        await first.finish([record(claim(1), b"<first/>")])
+        await first.commit()
+    assert await other == Claimed(ClaimStatus.REPEAT, b"<first/>", "I99")
+
+
+async def test_a_claim_takes_over_from_one_that_rolled_back(store: SqlStore) -> None:
+    async def second() -> Claimed:
+        async with store.begin() as work:
+            return (await work.claim([claim(1)]))[0]
+
+    async with store.begin() as first:
+        await first.claim([claim(1)])
+        other = asyncio.create_task(second())
+        await waiting(store)
+    assert (await other).status is ClaimStatus.NEW
+
+
+async def test_the_same_conflict_at_once_is_one_conflict_and_one_repeat(store: SqlStore) -> None:
+    async with store.begin() as work:
+        await work.claim([claim(1)])
+        await work.finish([record(claim(1))])
+        await work.commit()
+
+    async def second() -> Claimed:
+        async with store.begin() as work:
+            return (await work.claim([claim(1, "other")]))[0]
+
+    async with store.begin() as first:
+        assert (await first.claim([claim(1, "other")]))[0].status is ClaimStatus.CONFLICT
+        other = asyncio.create_task(second())
+        await waiting(store)
+        await first.finish([record(claim(1, "other"), b"<conflict/>")])
+        await first.commit()
+    assert await other == Claimed(ClaimStatus.REPEAT, b"<conflict/>", "I99")
+
+
+async def test_of_two_creators_the_later_is_told_to_try_again(store: SqlStore) -> None:
+    async with store.begin() as first:
+        await first.apply([CampaignSaved(campaign(), CampaignEvent.CREATED)], CAUSE)
+        other = asyncio.create_task(create(store))
+        await waiting(store)
+        await first.commit()
+    with pytest.raises(Unavailable):
+        await other
+    assert len(await store.queries.campaign_history(C1, 10)) == 1
+
+
+async def test_a_campaign_is_decided_on_by_one_at_a_time(store: SqlStore) -> None:
+    await create(store)
+    seen: list[Stage] = []
+
+    async def second(work: UnitOfWork) -> None:
+        seen.append((await work.facts(Needs(campaign=C1))).campaigns[C1].campaign.stage)
+
+    async with store.begin() as first:
+        known = (await first.facts(Needs(campaign=C1))).campaigns[C1].campaign
+        other = asyncio.create_task(within(store, second))
+        await waiting(store)
+        await first.apply([CampaignSaved(replace(known, stage=Stage.ABORTED), CampaignEvent.STAGE_CHANGED)], CAUSE)
+        await first.commit()
+    await other
+    assert seen == [Stage.ABORTED]
+
+
+async def test_a_hub_that_is_nominated_meanwhile_is_seen_as_nominated(store: SqlStore) -> None:
+    """The place of a hub is read after its lock, not before."""
+    await stock(store, hub(1))
+    await create(store, campaign(), campaign(C2))
+    seen: list[Facts] = []
+
+    async def second(work: UnitOfWork) -> None:
+        seen.append(await work.facts(Needs(user=BOB, campaign=C2, hubs=numbers([1]))))
+
+    async with store.begin() as first:
+        await first.facts(Needs(user=ALICE, campaign=C1, hubs=numbers([1])))
+        other = asyncio.create_task(within(store, second))
+        await waiting(store)
+        await first.apply([NominationsReplaced(C1, ALICE, numbers([1]))], CAUSE)
+        await first.commit()
+    await other
+    place = seen[0].hubs[hub_eui(1)].membership
+    assert place is not None
+    assert (place.campaign_id, place.nominated_by) == (C1, ALICE)
+
+
+async def test_a_safe_launch_waits_for_whoever_decides_on_a_hub_of_its_model(store: SqlStore) -> None:
+    await stock(store, hub(1), hub(2))
+    await create(store, campaign(), campaign(C2, firmware_version="3.0"))
+    counted: list[int] = []
+
+    async def launch(work: UnitOfWork) -> None:
+        counted.append(sum((await work.facts(Needs(campaign=C1, remaining=True))).remaining.values()))
+
+    async with store.begin() as first:
+        await first.facts(Needs(user=ALICE, campaign=C2, hubs=numbers([1])))
+        other = asyncio.create_task(within(store, launch))
+        await waiting(store)
+        await first.apply([DefaultListSet(C2, {ALICE: numbers([1])})], CAUSE)
+        await first.commit()
+    await other
+    assert counted == [1]
+
+
+async def test_whoever_decides_on_a_hub_waits_for_a_safe_launch_of_its_model(store: SqlStore) -> None:
+    """A report that comes while a hub is taken into the Safe Launch counts in it."""
+    await stock(store, hub(1))
+    await create(store)
+    seen: list[Facts] = []
+
+    async def report(work: UnitOfWork) -> None:
+        seen.append(await work.facts(Needs(user=ALICE, hubs=numbers([1]), hub_campaigns=True)))
+
+    async with store.begin() as first:
+        assert (await first.facts(Needs(campaign=C1, remaining=True))).remaining == {ALICE: 1}
+        other = asyncio.create_task(within(store, report))
+        await waiting(store)
+        await first.apply([SafeLaunchAllotted(C1, (RankRange(window(), 0, 1),))], CAUSE)
+        await first.commit()
+    await other
+    place = seen[0].hubs[hub_eui(1)].membership
+    assert place is not None
+    assert (place.campaign_id, place.phase) == (C1, Phase.SAFE_LAUNCH)
+    assert set(seen[0].campaigns) == {C1}
+
+
+async def test_hubs_of_other_models_do_not_wait_for_a_safe_launch(store: SqlStore) -> None:
+    await stock(store, hub(1), hub(2, model="Other"))
+    await create(store)
+    async with store.begin() as launch, store.begin() as report:
+        await launch.facts(Needs(campaign=C1, remaining=True))
+        assert set((await report.facts(Needs(user=ALICE, hubs=numbers([2])))).hubs) == {hub_eui(2)}
+
+
+async def test_the_inventory_may_change_between_count_and_allotment(store: SqlStore) -> None:
+    """An import does not wait for a Safe Launch; the hubs allotted are those counted all the same."""
+    await stock(store, hub(1), hub(2), hub(3))
+    await create(store)
+    async with store.begin() as work:
+        assert (await work.facts(Needs(campaign=C1, remaining=True))).remaining == {ALICE: 3}
+        await stock(store, hub(1, firmware_version="2.0"), hub(4))
+        await work.apply([SafeLaunchAllotted(C1, (RankRange(window(), 0, 3),))], CAUSE)
+        await work.commit()
+    places = [each.membership is not None for each in await found(store, 1, 2, 3, 4)]
+    assert places == [True, True, True, False]
+
+
+async def test_a_campaign_that_took_a_hub_while_a_report_waited_is_locked_too(store: SqlStore) -> None:
+    await stock(store, hub(1))
+    await create(store)
+    seen: list[Facts] = []
+
+    async def report(work: UnitOfWork) -> None:
+        facts = await work.facts(Needs(user=ALICE, hubs=numbers([1]), hub_campaigns=True))
+        await work.apply([ActivationsRecorded((result(1),))], CAUSE)
+        seen.append(facts)
+
+    async with store.begin() as first:
+        await first.facts(Needs(user=ALICE, campaign=C1, hubs=numbers([1])))
+        other = asyncio.create_task(within(store, report))
+        await waiting(store)
+        await first.apply([NominationsReplaced(C1, ALICE, numbers([1]))], CAUSE)
+        await first.commit()
+    await other
+    assert set(seen[0].campaigns) == {C1}
+
+
+async def test_of_two_that_wait_for_each_other_one_is_told_to_try_again(store: SqlStore) -> None:
+    await create(store, campaign(), campaign(C2))
+    got: list[str] = []
+
+    async def both(first: str, second: str, mine: asyncio.Event, theirs: asyncio.Event) -> None:
+        async with store.begin() as work:
+            await work.facts(Needs(campaign=C1 if first == "C1" else C2))
+            mine.set()
+            await theirs.wait()
+            await work.facts(Needs(campaign=C1 if second == "C1" else C2))
+            got.append(first)
+
+    here, there = asyncio.Event(), asyncio.Event()
+    ends = await asyncio.gather(both("C1", "C2", here, there), both("C2", "C1", there, here), return_exceptions=True)
+    assert len(got) == 1
+    assert [type(end) for end in ends if end is not None] == [Unavailable]
+
+
+async def test_whoever_waits_too_long_is_told_to_try_again(store: SqlStore, impatient: SqlStore) -> None:
+    await create(store)
+    async with store.begin() as first:
+        await first.facts(Needs(campaign=C1))
+        async with impatient.begin() as second:
+            with pytest.raises(Unavailable, match="lock timeout"):
+                await second.facts(Needs(campaign=C1))
+
+
+async def test_a_connection_that_is_cut_is_unavailable_and_the_next_is_not(store: SqlStore) -> None:
+    async with store.begin() as work:
+        await work.claim([claim(1)])
+        pid = await work._connection.scalar(text("SELECT pg_backend_pid()"))  # type: ignore[attr-defined]
+        async with store.database.engine.connect() as killer:
+            await killer.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+        with pytest.raises(Unavailable):
+            await work.finish([record(claim(1))])
+    async with store.begin() as work:
+        assert (await work.claim([claim(1)]))[0].status is ClaimStatus.NEW
+
+
+async def test_a_pooled_connection_that_died_is_replaced(store: SqlStore) -> None:
+    await enrol(store, user(ALICE))
+    async with store.database.engine.connect() as killer:
+        await killer.execute(
+            text(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database()"
+                " AND pid <> pg_backend_pid()"
+            )
+        )
+    assert len(await store.register.users()) == 1
+
+
+async def test_a_server_that_is_away_is_unavailable(unused_tcp_port: int) -> None:
+    store = create_store(f"postgresql+asyncpg://postgres@127.0.0.1:{unused_tcp_port}/nowhere")
+    try:
+        with pytest.raises(Unavailable):
+            async with store.begin():
+                pass
+        with pytest.raises(Unavailable):
+            await store.queries.campaigns()
+    finally:
+        await store.close()
+
+
+@pytest.mark.parametrize("count", [1, 2**16, 2**16 + 1, 3 * 2**16])
+async def test_blocks_of_ids_do_not_overlap(store: SqlStore, count: int) -> None:
+    async def reserve() -> list[range]:
+        async with store.begin() as work:
+            return [range(first, first + count) for first in [await work.reserve(count) for _ in range(5)]]
+
+    ranges = [each for some in await asyncio.gather(*(reserve() for _ in range(4))) for each in some]
+    ranges.sort(key=lambda each: each.start)
+    assert all(before.stop <= after.start for before, after in pairwise(ranges))
