@@ -131,6 +131,18 @@ async def test_messages_given_back_are_ready_at_once(store: Store) -> None:
     assert [e.attempts for e in await entries(store)] == [2, 1]
 
 
+async def test_a_lane_can_rest_after_a_message_was_given_back(store: Store) -> None:
+    ids = await post(store, 3)
+    others = await post(store, 1, recipient=BOB)
+    await claim_ids(store, "t")
+    await store.outbox.mark("t", [ids[0], *others], OutboxStatus.PUBLISHED, AT, rest_seconds=LEASE)
+    assert await store.outbox.mark("t", ids[1:], OutboxStatus.READY, AT, rest_seconds=LEASE) == 2
+    others = await post(store, 1, recipient=BOB)
+    assert await claim_ids(store, "u") == others
+    await store.outbox.mark("u", others, OutboxStatus.PUBLISHED, AT)
+    assert await claim_ids(store, "v", now=AT + HOUR / 60) == ids[1:]
+
+
 async def test_a_lease_that_ran_out_is_taken_over(store: Store) -> None:
     ids = await post(store, 2)
     await claim_ids(store, "late")

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from chfw_sr.service.ports import MessageKind, OutboxStatus, PublishResult, Unavailable
-from chfw_sr.service.relay import Relay
+from chfw_sr.service.relay import REST_SECONDS, Relay
 
 from .world import ALPHA, CAMPAIGN, DAY, GASCO, OPERATOR, START, World, create, hub_eui, publish
 
@@ -73,12 +73,12 @@ async def test_a_store_that_is_away_as_well_leaves_the_claim_to_run_out(world: W
 
 
 @pytest.mark.parametrize("trouble", [PublishResult.FAILED, PublishResult.UNROUTABLE])
-async def test_what_is_not_confirmed_comes_again_with_the_same_octets_after_the_lease(world: World, trouble) -> None:
+async def test_what_is_not_confirmed_comes_again_with_the_same_octets_after_a_rest(world: World, trouble) -> None:
     publisher = StubbornPublisher(trouble)
     relay = relay_of(world, publisher)
     assert await relay.step() == 2
-    assert await relay.step() == 0, "claimed until the lease runs out"
-    world.clock.set(START + timedelta(seconds=61))
+    assert await relay.step() == 0, "the lanes rest"
+    world.clock.set(START + timedelta(seconds=REST_SECONDS))
     assert await relay.step() == 2
     first, second = publisher.given
     assert [(one.id, one.message_id, one.octets) for one in first] == [

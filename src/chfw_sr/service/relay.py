@@ -1,9 +1,9 @@
 """The relay: claim outbox rows → publish with confirms → mark.
 
 A row is marked only after its confirm, so a relay that dies leaves rows whose lease runs out and which another relay
-publishes again: the same octets under the same message id. What was not confirmed keeps its claim, and with it the lane
-of its recipient, until the lease runs out: that is the back-off, and nothing overtakes it meanwhile. What was not even
-sent, because the bus was away, is given back at once.
+publishes again: the same octets under the same message id. What was not confirmed is given back, and the lane of its
+recipient rests for a while: nothing overtakes it meanwhile. What was not even sent, because the bus was away, is given
+back without a rest.
 """
 
 import logging
@@ -15,6 +15,9 @@ from .observer import Observer, Unobserved
 from .ports import Clock, MessageKind, OutboxMessage, OutboxStatus, Publisher, PublishResult, Store, Unavailable
 
 logger = logging.getLogger(__name__)
+
+REST_SECONDS = 5.0
+"""How long a recipient's lane rests after a message to it was not confirmed."""
 
 
 class Relay:
@@ -61,16 +64,15 @@ class Relay:
         claimed = await self._store.outbox.claim(token, self._batch, self._clock.now(), self._lease_seconds)
         if claimed:
             results = await self._publish(token, claimed)
-            endings: dict[OutboxStatus, list[int]] = {OutboxStatus.PUBLISHED: [], OutboxStatus.UNROUTABLE: []}
+            endings: dict[OutboxStatus, list[int]] = {status: [] for status in OutboxStatus}
             now = self._clock.now()
             for message, result in zip(claimed, results, strict=True):
                 age_seconds = (now - message.created_at).total_seconds()
                 self._observer.published(message.kind, message.type, result, age_seconds)
-                if ending := _ending(message, result):
-                    endings[ending].append(message.id)
+                endings[_ending(message, result)].append(message.id)
             for ending, ids in endings.items():
                 if ids:
-                    await self._store.outbox.mark(token, ids, ending, now)
+                    await self._store.outbox.mark(token, ids, ending, now, rest_seconds=REST_SECONDS)
         return len(claimed)
 
     async def _publish(self, token: str, claimed: Sequence[OutboxMessage]) -> Sequence[PublishResult]:
@@ -90,8 +92,8 @@ class Relay:
         return total
 
 
-def _ending(message: OutboxMessage, result: PublishResult) -> OutboxStatus | None:
-    """Say how a message ends; None if it is to be tried again when its lease runs out."""
+def _ending(message: OutboxMessage, result: PublishResult) -> OutboxStatus:
+    """Say how far a message has come."""
     match result:
         case PublishResult.CONFIRMED:
             return OutboxStatus.PUBLISHED
@@ -100,4 +102,4 @@ def _ending(message: OutboxMessage, result: PublishResult) -> OutboxStatus | Non
             return OutboxStatus.UNROUTABLE
         case _:
             logger.warning("%s %s to %s: %s", message.kind, message.message_id, message.recipient, result)
-            return None
+            return OutboxStatus.READY

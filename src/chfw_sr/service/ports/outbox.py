@@ -95,10 +95,19 @@ class Outbox(Protocol):
         """
         ...
 
-    async def mark(self, token: str, ids: Sequence[int], status: OutboxStatus, now: datetime) -> int:
+    async def mark(
+        self, token: str, ids: Sequence[int], status: OutboxStatus, now: datetime, *, rest_seconds: float = 0.0
+    ) -> int:
         """Mark claimed messages as `PUBLISHED`, `UNROUTABLE`, or `READY` again; give how many were still ours.
 
         A lane is free again once none of its messages is claimed any more.
+
+        Args:
+            token: of the claim.
+            ids: of the messages.
+            status: how far they have come.
+            now: the present.
+            rest_seconds: how long the lanes of messages that are `READY` again stay closed to everybody.
         """
         ...
 

@@ -42,7 +42,9 @@ class MemoryOutbox:
                 )
             return [state.pending[number].message for number in claimed]
 
-    async def mark(self, token: str, ids: Sequence[int], status: OutboxStatus, now: datetime) -> int:
+    async def mark(
+        self, token: str, ids: Sequence[int], status: OutboxStatus, now: datetime, *, rest_seconds: float = 0.0
+    ) -> int:
         """Mark claimed messages as `PUBLISHED`, `UNROUTABLE`, or `READY` again; give how many were still ours.
 
         Raises:
@@ -59,7 +61,8 @@ class MemoryOutbox:
                     del state.pending[number]
                     state.finished[number] = replace(released, finished_at=now)
                 else:
-                    state.pending[number] = released
+                    until = now + timedelta(seconds=rest_seconds)
+                    state.pending[number] = replace(released, lease_until=until)
             return len(ours)
 
     async def purge(self, before: datetime, limit: int) -> int:
