@@ -39,7 +39,7 @@ class Vhost:
 
 @contextmanager
 def new_vhost() -> Iterator[Vhost]:
-    """Make an empty virtual host; it is deleted in the end with all that is in it. Skips, or fails, without a server."""
+    """Make an empty virtual host, deleted in the end with all that is in it; skips, or fails, without a server."""
     url = urlsplit(os.environ.get(URL, DEFAULT_URL))
     name = f"chfw-sr-test-{uuid.uuid4().hex}"
     try:

@@ -16,7 +16,7 @@ from cryptography import x509
 
 from chfw_sr.messages import EUI
 from chfw_sr.service.ports import Unavailable
-from chfw_sr.service.supervision import supervise
+from chfw_sr.service.supervision import GraceExpired, LoopDied, supervise
 from chfw_sr.settings import Settings, SettingsError
 from chfw_sr.telemetry.health import Health
 from chfw_sr.telemetry.metrics import PrometheusObserver
@@ -31,12 +31,18 @@ logger = logging.getLogger(__name__)
 
 EXPIRES_SOON = timedelta(days=30)
 RELEASE_SECONDS = 5.0
+GRACE_EXPIRED = 1
+"""The exit code of a process that did not drain in time."""
 
 
 class Stopping(Protocol):
     """What tells a running service to stop."""
 
     stop: asyncio.Event
+
+    def leave(self, code: int) -> None:
+        """End the process at once."""
+        ...
 
 
 class Signals:
@@ -50,6 +56,10 @@ class Signals:
         self.stop = asyncio.Event()
         self._leave = leave
 
+    def leave(self, code: int) -> None:
+        """End the process at once; what is in hand comes again."""
+        self._leave(code)
+
     def listen(self) -> None:
         """Take the signals from now on."""
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -59,7 +69,7 @@ class Signals:
         """Drain, or leave."""
         if self.stop.is_set():
             logger.warning("%s again: leaving at once; what is in hand comes again", number.name)
-            self._leave(128 + number)
+            self.leave(128 + number)
         else:
             logger.info("%s: draining", number.name)
             self.stop.set()
@@ -97,6 +107,10 @@ async def run(settings: Settings, roles: Roles, stopping: Stopping, *, embedded:
         draining = asyncio.create_task(_note_drain(stopping.stop, health))
         try:
             await _run_loops(process, stopping.stop)
+        except GraceExpired as error:
+            logger.error("%s; leaving at once; what is in hand comes again", error)  # noqa: TRY400 - no defect
+            stopping.leave(GRACE_EXPIRED)
+            raise
         finally:
             draining.cancel()
     logger.info("drained")
@@ -180,9 +194,15 @@ async def _run_loops(process: Process, stop: asyncio.Event) -> None:
             stop_senders=stop_relay,
             grace_seconds=process.settings.grace_seconds,
         )
-    finally:
-        try:
-            async with asyncio.timeout(RELEASE_SECONDS):
-                await process.sole_clock.close()
-        except (Unavailable, TimeoutError) as error:
-            logger.info("the clock's lease runs out by itself: %s", error)
+    except LoopDied:
+        await _release(process)
+        raise
+    await _release(process)
+
+
+async def _release(process: Process) -> None:
+    try:
+        async with asyncio.timeout(RELEASE_SECONDS):
+            await process.sole_clock.close()
+    except (Unavailable, TimeoutError) as error:
+        logger.info("the clock's lease runs out by itself: %s", error)

@@ -3,7 +3,6 @@
 import asyncio
 import http.client
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -96,8 +95,7 @@ async def _serve(settings: Settings, roles: Roles, *, embedded: bool) -> None:
     except TopologyMissing as error:
         raise CommandError(f"RabbitMQ: {error}; run: chfw-sr topology apply", ExitCode.USAGE) from error
     except GraceExpired as error:
-        note(f"error: {error}; what was in hand comes again")
-        os._exit(ExitCode.NO)
+        raise CommandError(str(error)) from error
     except LoopDied as error:
         raise CommandError(redact(str(error)), ExitCode.INTERNAL) from error
 

@@ -11,7 +11,7 @@ from collections.abc import Coroutine, Iterable, Mapping
 
 logger = logging.getLogger(__name__)
 
-CANCEL_SECONDS = 5.0
+CANCEL_SECONDS = 1.0
 """How long loops that were cancelled may take to end."""
 
 
