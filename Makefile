@@ -5,11 +5,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo-out
 
-.PHONY: help demo test lint format lock fixtures docs clean
+.PHONY: help demo test test-faults lint format lock fixtures docs clean
 
 help:
 	@echo "make demo      set up, replay a whole firmware campaign, say where its messages lie"
 	@echo "make test      set up, run every test (server tests where servers are reachable)"
+	@echo "make test-faults  kill processes, servers and connections under load for about an hour (needs both servers)"
 	@echo "make lint      ruff, mypy, import layers"
 	@echo "make fixtures  make fixtures/ anew with its script"
 	@echo "make docs      make the generated pages of docs/ anew"
@@ -38,6 +39,12 @@ test: $(VENV)/dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report= $(PYTEST_ARGS)
 	$(BIN)/python -m coverage report --fail-under=90
 	$(BIN)/python -m coverage report --fail-under=100 --include='src/chfw_sr/messages/*,src/chfw_sr/wire/*,src/chfw_sr/campaign/*'
+
+# Kills processes, servers and connections for about an hour; docs/reliability.md keeps its figures.
+test-faults: $(VENV)/dev
+	mkdir -p build
+	CHFW_SR_TEST_FIGURES=$(CURDIR)/build/faults.md $(BIN)/python -m pytest tests/faults -m faults $(PYTEST_ARGS)
+	@cat build/faults.md
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .

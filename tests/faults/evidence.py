@@ -1,0 +1,253 @@
+"""What can be seen from outside: the queues of the Users, and the rows of the database."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+
+import aio_pika
+from aio_pika.abc import AbstractIncomingMessage
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from .ledger import Arrival, Evidence, Ledger, OutboxRow
+
+POLL_SECONDS = 0.05
+
+QUIET = (aio_pika.exceptions.AMQPError, OSError, RuntimeError, TimeoutError, asyncio.CancelledError)
+"""What the client library raises when a connection is gone."""
+
+
+Condition = Callable[[], Awaitable[bool] | bool]
+
+
+async def eventually(condition: Condition, seconds: float, what: str) -> None:
+    """Wait until a condition holds.
+
+    Raises:
+        AssertionError: if it does not within `seconds`.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            while True:
+                holds = condition()
+                if holds if isinstance(holds, bool) else await holds:
+                    return
+                await asyncio.sleep(POLL_SECONDS)
+    except TimeoutError:
+        raise AssertionError(f"not within {seconds:g} s: {what}") from None
+
+
+class Subscribers:
+    """Takes everything from queues and writes it down, whatever happens to the connection.
+
+    Args:
+        url: of RabbitMQ; asked for anew at each attempt, since a cluster's nodes come and go.
+        queues: of the Users.
+        reply_queue: which requests name as `reply_to`.
+        ledger: where it is written down.
+        heard: is told of each message that arrives for the first time.
+    """
+
+    def __init__(
+        self,
+        url: Callable[[], str],
+        queues: Sequence[str],
+        reply_queue: str,
+        ledger: Ledger,
+        heard: Callable[[Arrival], None],
+    ) -> None:
+        self._url = url
+        self._queues = queues
+        self._reply_queue = reply_queue
+        self._ledger = ledger
+        self._heard = heard
+        self.paused: set[str] = set()
+        self._connection: aio_pika.abc.AbstractConnection | None = None
+
+    @asynccontextmanager
+    async def at_work(self) -> AsyncIterator["Subscribers"]:
+        task = asyncio.create_task(self._forever())
+        try:
+            yield self
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def reconnect(self) -> None:
+        """Take the queues anew, for instance because others are paused now."""
+        if self._connection is not None:
+            with suppress(*QUIET):
+                await self._connection.close()
+
+    async def _forever(self) -> None:
+        while True:
+            try:
+                await self._once()
+            except QUIET:
+                if (task := asyncio.current_task()) and task.cancelling():
+                    raise
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def _once(self) -> None:
+        connection = await aio_pika.connect(self._url(), timeout=5)
+        self._connection = connection
+        try:
+            channel = await connection.channel()
+            await channel.set_qos(prefetch_count=200)
+            for name in (*self._queues, self._reply_queue):
+                if name not in self.paused:
+                    queue = await channel.get_queue(name, ensure=False)
+                    await queue.consume(self._take_reply if name == self._reply_queue else self._taker(name))
+            underlay = await channel.get_underlay_channel()
+            await asyncio.wait(
+                {underlay.closing, connection.transport.connection.closing}, return_when="FIRST_COMPLETED"
+            )
+        finally:
+            with suppress(*QUIET):
+                async with asyncio.timeout(2):
+                    await connection.close()
+
+    def _taker(self, queue: str) -> Callable[[AbstractIncomingMessage], Awaitable[None]]:
+        async def take(message: AbstractIncomingMessage) -> None:
+            arrival = self._ledger.arrived(queue, message.message_id or "", message.body)
+            if arrival is not None:
+                self._heard(arrival)
+            await message.ack()
+
+        return take
+
+    async def _take_reply(self, message: AbstractIncomingMessage) -> None:
+        self._ledger.replied(message.body)
+        await message.ack()
+
+
+class Sender:
+    """Sends requests with confirms, again and again until the bus has taken them.
+
+    Args:
+        url: of RabbitMQ; asked for anew at each attempt.
+        ledger: where it is noted.
+    """
+
+    def __init__(self, url: Callable[[], str], ledger: Ledger) -> None:
+        self._url = url
+        self._ledger = ledger
+        self._turn = asyncio.Lock()
+        self._connection: aio_pika.abc.AbstractConnection | None = None
+        self._exchange: aio_pika.abc.AbstractExchange | None = None
+
+    async def send(self, octets: bytes, srv: str, *, reply_to: str | None = None) -> None:
+        """Send, until it is confirmed."""
+        message = aio_pika.Message(octets, delivery_mode=2, reply_to=reply_to)
+        while True:
+            try:
+                exchange = await self._ready()
+                confirmed = await exchange.publish(message, routing_key=srv, mandatory=True, timeout=10)
+            except QUIET:
+                if (task := asyncio.current_task()) and task.cancelling():
+                    raise
+                await self._forget()
+                await asyncio.sleep(POLL_SECONDS)
+                continue
+            if confirmed:
+                self._ledger.sent()
+                return
+
+    async def close(self) -> None:
+        await self._forget()
+
+    async def _ready(self) -> aio_pika.abc.AbstractExchange:
+        async with self._turn:
+            if self._exchange is None:
+                self._connection = await aio_pika.connect(self._url(), timeout=5)
+                channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
+                self._exchange = await channel.get_exchange("chfw.requests", ensure=False)
+            return self._exchange
+
+    async def _forget(self) -> None:
+        async with self._turn:
+            connection, self._connection, self._exchange = self._connection, None, None
+            if connection is not None:
+                with suppress(*QUIET):
+                    async with asyncio.timeout(2):
+                        await connection.close()
+
+
+async def depths(url: str, queues: Sequence[str]) -> dict[str, int]:
+    """Count what lies ready in queues."""
+    connection = await aio_pika.connect(url, timeout=5)
+    try:
+        channel = await connection.channel()
+        found = {}
+        for name in queues:
+            queue = await channel.declare_queue(name, passive=True)
+            found[name] = queue.declaration_result.message_count or 0
+        return found
+    finally:
+        await connection.close()
+
+
+async def drain(url: str, queue: str) -> list[bytes]:
+    """Take all that lies in a queue."""
+    connection = await aio_pika.connect(url, timeout=5)
+    try:
+        channel = await connection.channel()
+        source = await channel.get_queue(queue, ensure=False)
+        found = []
+        while message := await source.get(no_ack=True, fail=False):
+            found.append(message.body)
+        return found
+    finally:
+        await connection.close()
+
+
+async def unfinished(database_url: str, recipient: str | None = None) -> int:
+    """Count the rows of the outbox that are not finished, of one recipient's alerts perhaps."""
+    which = f" AND kind = 'alert' AND recipient = '{recipient}'" if recipient else ""
+    return int((await _rows(database_url, f"SELECT count(*) FROM outbox WHERE published_at IS NULL{which}"))[0][0])
+
+
+async def evidence(database_url: str) -> Evidence:
+    """Read the database."""
+    inbox = await _rows(database_url, "SELECT request_id, response IS NOT NULL AND code IS NOT NULL FROM inbox")
+    outbox = await _rows(
+        database_url,
+        "SELECT id, kind, recipient, message_id, octets, published_at IS NOT NULL FROM outbox ORDER BY id",
+    )
+    activations = await _rows(database_url, "SELECT hub, result, count(*) FROM activations GROUP BY hub, result")
+    campaigns = await _rows(
+        database_url,
+        "SELECT campaign_id, results_reported, (SELECT count(*) FROM activations"
+        " WHERE activations.campaign_id = campaigns.campaign_id) FROM campaigns",
+    )
+    repeated = await _rows(
+        database_url,
+        "SELECT kind, campaign_id, user_eui, hub, request_id, CAST(detail AS TEXT), count(*) FROM history"
+        " WHERE request_id IS NOT NULL GROUP BY 1, 2, 3, 4, 5, 6 HAVING count(*) > 1",
+    )
+    return Evidence(
+        inbox={request_id: bool(answered) for request_id, answered in inbox},
+        outbox=tuple(
+            OutboxRow(number, kind, recipient, message_id, hashlib.sha256(octets).digest(), bool(finished))
+            for number, kind, recipient, message_id, octets, finished in outbox
+        ),
+        activations={(hub, result): count for hub, result, count in activations},
+        campaigns={campaign: (reported, recorded) for campaign, reported, recorded in campaigns},
+        repeated_history=tuple(" ".join(map(str, row)) for row in repeated),
+    )
+
+
+async def stages(database_url: str) -> dict[str, str]:
+    """Give the stage of each campaign."""
+    return dict(await _rows(database_url, "SELECT campaign_id, stage FROM campaigns"))
+
+
+async def _rows(database_url: str, statement: str) -> list[tuple]:
+    engine = create_async_engine(database_url)
+    try:
+        async with engine.connect() as connection:
+            return [tuple(row) for row in await connection.execute(text(statement))]
+    finally:
+        await engine.dispose()

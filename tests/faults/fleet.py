@@ -1,0 +1,177 @@
+"""The processes of the service: started, killed and started anew, each by its own id."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+TERM_SECONDS = 45.0
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a process ended that nobody had killed or told to end."""
+
+    name: str
+    code: int
+    log: str
+
+
+@dataclass
+class Member:
+    """One process of the service, by one name however often it is started anew.
+
+    Attributes:
+        arguments: of `chfw-sr run`.
+        environment: settings that differ from the fleet's.
+    """
+
+    name: str
+    arguments: tuple[str, ...]
+    log: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+    process: Process | None = None
+
+    @property
+    def running(self) -> bool:
+        return self.process is not None and self.process.returncode is None
+
+
+class Fleet:
+    """Starts processes and sees to it that none is left over.
+
+    Args:
+        folder: where they run and write their logs.
+        settings: of all of them, as environment.
+        may_fail_to_start: whether a server may be down when a process starts; it is started again then.
+    """
+
+    def __init__(self, folder: Path, settings: Mapping[str, str], *, may_fail_to_start: bool = False) -> None:
+        self._folder = folder
+        self._settings = settings
+        self._may_fail = may_fail_to_start
+        self._members: list[Member] = []
+        self._keepers: list[asyncio.Task[None]] = []
+        self._expected: set[int] = set()
+        self._retiring = asyncio.Event()
+        self.exits: list[Exit] = []
+        self.kills = 0
+        self.starts = 0
+
+    async def start(self, name: str, *arguments: str, strike: str | None = None, **settings: str) -> Member:
+        """Start a process.
+
+        Args:
+            name: for its log.
+            arguments: of `chfw-sr run`.
+            strike: where it is to kill itself.
+            settings: that differ from the fleet's.
+        """
+        environment = dict(settings)
+        if strike:
+            environment["CHFW_SR_TEST_STRIKE"] = strike
+        member = Member(name, arguments, self._folder / f"{name}.log", environment)
+        self._members.append(member)
+        await self.restart(member)
+        return member
+
+    async def restart(self, member: Member, **settings: str) -> None:
+        """Start a process that has ended anew, with other settings perhaps."""
+        assert not member.running
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("CHFW_SR_")}
+        environment |= {"PYTHONPATH": str(ROOT), "CHFW_SR_METRICS_PORT": "0"} | self._settings | member.environment
+        environment |= settings
+        with member.log.open("ab") as log:
+            member.process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "tests.faults.worker",
+                "run",
+                *member.arguments,
+                cwd=self._folder,
+                env=environment,
+                stdout=log,
+                stderr=log,
+                stdin=asyncio.subprocess.DEVNULL,
+            )
+        self.starts += 1
+
+    def keep(self, member: Member) -> None:
+        """Start a process anew whenever it ends, as a supervisor does."""
+        self._keepers.append(asyncio.create_task(self._keep(member)))
+
+    async def _keep(self, member: Member) -> None:
+        # Never cancelled, so that no process is left over that was just being started.
+        while not self._retiring.is_set():
+            ending = asyncio.create_task(self.ended(member))
+            retiring = asyncio.create_task(self._retiring.wait())
+            await asyncio.wait({ending, retiring}, return_when=asyncio.FIRST_COMPLETED)
+            for task in (ending, retiring):
+                task.cancel()
+            await asyncio.gather(ending, retiring, return_exceptions=True)
+            if not member.running and not self._retiring.is_set():
+                await self.restart(member)
+
+    async def ended(self, member: Member) -> int:
+        """Wait for the end of a process; give its exit code."""
+        assert member.process is not None
+        process = member.process
+        code = await process.wait()
+        expected = code == -signal.SIGKILL or process.pid in self._expected
+        unavailable = code == 3 and self._may_fail
+        if code == -signal.SIGKILL:
+            self.kills += 1
+        elif not expected and not unavailable:
+            self.exits.append(Exit(member.name, code, member.log.read_text(errors="replace")[-3000:]))
+        return code
+
+    def kill(self, member: Member) -> None:
+        """Kill a process, if it runs."""
+        if member.running:
+            assert member.process is not None
+            with contextlib.suppress(ProcessLookupError):
+                member.process.kill()
+
+    async def terminate(self, member: Member) -> int:
+        """Tell a process to end; give its exit code."""
+        assert member.process is not None
+        self._expected.add(member.process.pid)
+        with contextlib.suppress(ProcessLookupError):
+            member.process.terminate()
+        try:
+            async with asyncio.timeout(TERM_SECONDS):
+                code = await member.process.wait()
+        except TimeoutError:
+            self.kill(member)
+            code = await member.process.wait()
+        if code != 0:
+            self.exits.append(Exit(member.name, code, member.log.read_text(errors="replace")[-3000:]))
+        return code
+
+    async def stop_keeping(self) -> None:
+        """Let processes that end stay so."""
+        self._retiring.set()
+        await asyncio.gather(*self._keepers)
+        self._keepers.clear()
+        self._retiring.clear()
+
+    async def retire(self) -> None:
+        """Tell every process to end, and wait."""
+        await self.stop_keeping()
+        await asyncio.gather(*(self.terminate(member) for member in self._members if member.running))
+
+    @contextlib.asynccontextmanager
+    async def at_work(self) -> AsyncIterator["Fleet"]:
+        try:
+            yield self
+        finally:
+            await self.stop_keeping()
+            for member in self._members:
+                self.kill(member)
+            await asyncio.gather(*(member.process.wait() for member in self._members if member.process))
