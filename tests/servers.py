@@ -1,6 +1,6 @@
 """The servers that some tests need. Import the fixtures into a `conftest.py` and ask for them.
 
-Where they are is said by `CHFW_SR_TEST_POSTGRESQL` and `CHFW_SR_TEST_RABBITMQ`, else they are looked for on this machine
+Where they are is said by `CHFW_SR_TEST_POSTGRESQL` and `CHFW_SR_TEST_RABBITMQ`, else they are looked for on loopback
 at their usual ports. A test whose server is missing is skipped and says so; with `CHFW_SR_TEST_REQUIRE_SERVERS=1` it
 fails.
 """
