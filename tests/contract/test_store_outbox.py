@@ -150,6 +150,13 @@ async def test_a_lease_that_ran_out_is_taken_over(store: Store) -> None:
     assert await claim_ids(store, "next", now=LATER) == ids
 
 
+async def test_a_lease_by_a_clock_that_was_ahead_is_taken_over(store: Store) -> None:
+    ids = await post(store, 2)
+    assert await claim_ids(store, "ahead", now=AT + HOUR) == ids
+    assert await claim_ids(store, "right", now=AT) == ids
+    assert await store.outbox.mark("ahead", ids, OutboxStatus.PUBLISHED, AT) == 0
+
+
 async def test_a_late_relay_cannot_mark_what_was_taken_over(store: Store) -> None:
     ids = await post(store, 3)
     await claim_ids(store, "late")

@@ -37,6 +37,14 @@ class Member:
     log: Path
     environment: Mapping[str, str] = field(default_factory=dict)
     process: Process | None = None
+    log_begins: int = 0
+
+    @property
+    def ready(self) -> bool:
+        """Whether the process has begun to work since it was started last."""
+        with self.log.open("rb") as log:
+            log.seek(self.log_begins)
+            return b"connected for probe" in log.read()
 
     @property
     def running(self) -> bool:
@@ -88,6 +96,7 @@ class Fleet:
         environment |= {"PYTHONPATH": str(ROOT), "CHFW_SR_METRICS_PORT": "0"} | self._settings | member.environment
         environment |= settings
         with member.log.open("ab") as log:
+            member.log_begins = log.tell()
             member.process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
@@ -150,7 +159,10 @@ class Fleet:
         except TimeoutError:
             self.kill(member)
             code = await member.process.wait()
-        if code != 0:
+        if code not in (
+            0,
+            -signal.SIGTERM,
+        ):  # one that had not begun to listen yet dies of the signal, with nothing in hand
             self.exits.append(Exit(member.name, code, member.log.read_text(errors="replace")[-3000:]))
         return code
 

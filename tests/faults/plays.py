@@ -79,9 +79,11 @@ async def told_to_end(it: Play, times: int) -> None:
     members = [await it.fleet.start(f"member-{each}") for each in range(2)]
     async with it.under_load(width=2):
         for turn in range(times):
-            await it.some_arrivals(20)
-            assert await it.fleet.terminate(members[turn % 2]) == 0
-            await it.fleet.restart(members[turn % 2])
+            member = members[turn % 2]
+            await it.until(lambda member=member: member.ready, f"{member.name} is at work")
+            await it.some_arrivals(10)
+            assert await it.fleet.terminate(member) == 0
+            await it.fleet.restart(member)
     it.figures.faults(f"{times}")
     await it.settle()
 

@@ -97,7 +97,7 @@ async def test_two_relays_and_one_hot_recipient(tmp_path, postgresql_url, rabbit
     async with play(
         "hot recipient", tmp_path, postgresql_url, rabbitmq_url, figures=figures, hot=True, settings=settings
     ) as it:
-        await plays.hot_recipient(it, 5)
+        await plays.hot_recipient(it, 2)
 
 
 async def test_sqlite_with_four_writers(tmp_path, rabbitmq_url, figures):

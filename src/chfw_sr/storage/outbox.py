@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, Select, column, delete, exists, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, column, delete, exists, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from chfw_sr.service.ports import MessageKind, OutboxEntry, OutboxMessage, OutboxStatus
+from chfw_sr.service.ports import MessageKind, OutboxEntry, OutboxMessage, OutboxStatus, furthest_lease
 
 from .columns import SERIAL
 from .dialects import SqlDialect
@@ -45,8 +45,10 @@ class SqlOutbox:
     async def claim(self, token: str, limit: int, now: datetime, lease_seconds: float) -> Sequence[OutboxMessage]:
         """Claim up to `limit` messages, in two statements: free lanes that have some, then their first messages."""
         until = now + timedelta(seconds=lease_seconds)
+        most = max(FEWEST_LANES, limit // MESSAGES_A_LANE)
+        ended = or_(lanes.c.leased_until <= now, lanes.c.leased_until > furthest_lease(now, lease_seconds))
         async with self._database.write() as connection:
-            mine = await self._take_lanes(connection, token, max(FEWEST_LANES, limit // MESSAGES_A_LANE), now, until)
+            mine = await self._take_lanes(connection, token, most, now, until, ended)
             if not mine:
                 return ()
             first = select(outbox.c.id).where(outbox.c.lane.in_(mine), outbox.c.published_at.is_(None))
@@ -67,10 +69,16 @@ class SqlOutbox:
         return sorted(map(to_message, rows), key=lambda message: message.id)
 
     async def _take_lanes(
-        self, connection: AsyncConnection, token: str, most: int, now: datetime, until: datetime
+        self,
+        connection: AsyncConnection,
+        token: str,
+        most: int,
+        now: datetime,
+        until: datetime,
+        ended: ColumnElement[bool],
     ) -> Sequence[str]:
         waiting = exists().where(outbox.c.lane == lanes.c.lane, outbox.c.published_at.is_(None))
-        free = select(lanes.c.lane).where(or_(lanes.c.leased_until.is_(None), lanes.c.leased_until <= now), waiting)
+        free = select(lanes.c.lane).where(or_(lanes.c.leased_until.is_(None), ended), waiting)
         free = free.order_by(lanes.c.served_at.is_not(None), lanes.c.served_at, lanes.c.lane).limit(most)
         chosen = self._database.dialect.for_update(free, skip_locked=True).cte("chosen")
         taken = (

@@ -7,7 +7,7 @@ the relay's. The `Register` and the `Queries` are for people: who and what there
 from .basics import Clock, Unavailable
 from .bus import Consumer, Delivery, Publisher, PublishResult
 from .inbox import Claim, Claimed, ClaimStatus, InboxRecord, Quarantined
-from .outbox import REPLY_LANES, MessageKind, Outbox, OutboxEntry, OutboxMessage, OutboxStatus
+from .outbox import REPLY_LANES, MessageKind, Outbox, OutboxEntry, OutboxMessage, OutboxStatus, furthest_lease
 from .queries import DEPTH_LIMIT, ActivationRow, CampaignView, Depths, HistoryRow, HubView, InboxEntry, Queries
 from .register import ImportCount, Register, UserRecord
 from .store import Store
@@ -46,4 +46,5 @@ __all__ = [
     "Unavailable",
     "UnitOfWork",
     "UserRecord",
+    "furthest_lease",
 ]

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 from zlib import crc32
@@ -74,6 +74,16 @@ class OutboxEntry:
     published_at: datetime | None
 
 
+def furthest_lease(now: datetime, lease_seconds: float) -> datetime:
+    """Say until when a lane can be leased or rest, by a clock that is right.
+
+    Args:
+        now: the present.
+        lease_seconds: of a relay that claims now; others may have more, but hardly twice as much.
+    """
+    return now + timedelta(seconds=max(60.0, 2 * lease_seconds))
+
+
 class Outbox(Protocol):
     """The relay's door: claims are leases, fenced by a token.
 
@@ -86,6 +96,8 @@ class Outbox(Protocol):
 
         The answer is in order of id, and has of each lane the messages that come first. Lanes that were served the
         longest time ago go first.
+
+        A lease that ends later than `furthest_lease` comes of a clock that was wrong: it is taken over.
 
         Args:
             token: names this claim; unique per call, so that a late relay cannot mark what was taken over.

@@ -9,7 +9,7 @@ from itertools import islice
 
 from chfw_sr.campaign.model import Hub
 from chfw_sr.messages import EUI
-from chfw_sr.service.ports import ImportCount, OutboxMessage, OutboxStatus, UserRecord
+from chfw_sr.service.ports import ImportCount, OutboxMessage, OutboxStatus, UserRecord, furthest_lease
 from chfw_sr.wire import TrustedCertificate
 
 from .state import Post, State
@@ -31,7 +31,8 @@ class MemoryOutbox:
     async def claim(self, token: str, limit: int, now: datetime, lease_seconds: float) -> Sequence[OutboxMessage]:
         """Claim up to `limit` messages that are ready, or whose lease ran out, of lanes that nobody holds."""
         async with self._database.write() as state:
-            held = {post.message.lane for post in state.pending.values() if not _is_free(post, now)}
+            furthest = furthest_lease(now, lease_seconds)
+            held = {post.message.lane for post in state.pending.values() if not _is_free(post, now, furthest)}
             free = (number for number, post in state.pending.items() if post.message.lane not in held)
             claimed = heapq.nsmallest(limit, free)
             until = now + timedelta(seconds=lease_seconds)
@@ -75,8 +76,8 @@ class MemoryOutbox:
             return len(purged)
 
 
-def _is_free(post: Post, now: datetime) -> bool:
-    return post.lease_until is None or post.lease_until <= now
+def _is_free(post: Post, now: datetime, furthest: datetime) -> bool:
+    return post.lease_until is None or not now < post.lease_until <= furthest
 
 
 class MemoryRegister:
