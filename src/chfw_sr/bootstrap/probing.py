@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 from chfw_sr.service.ports import Clock, Depths, Unavailable
 from chfw_sr.storage import migrations
 from chfw_sr.storage.store import SqlStore
-from chfw_sr.telemetry.health import OK
+from chfw_sr.telemetry.health import OK, PATIENCE_SECONDS
 from chfw_sr.telemetry.metrics import PrometheusObserver
 
 from .buses import Bus
@@ -24,7 +24,13 @@ class Probe:
     """
 
     def __init__(
-        self, *, store: SqlStore, bus: Bus, observer: PrometheusObserver, clock: Clock, patience_seconds: float
+        self,
+        *,
+        store: SqlStore,
+        bus: Bus,
+        observer: PrometheusObserver,
+        clock: Clock,
+        patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:
         self._store = store
         self._bus = bus

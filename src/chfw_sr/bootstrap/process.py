@@ -72,9 +72,7 @@ class Process:
             lease_seconds=settings.clock_lease_seconds,
             observer=observer,
         )
-        self._probe = Probe(
-            store=store, bus=bus, observer=observer, clock=clock, patience_seconds=settings.probe_seconds
-        )
+        self._probe = Probe(store=store, bus=bus, observer=observer, clock=clock)
 
     def makers(self, stop: asyncio.Event) -> Jobs:
         """Give the loops that make messages, and the chores."""

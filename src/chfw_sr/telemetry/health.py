@@ -15,6 +15,9 @@ EVENT_LOOP = "event loop"
 MISSED_PROBES = 4
 """Probes that may be missed before what the last one found is out of date."""
 
+PATIENCE_SECONDS = 5.0
+"""How long a probe may wait for an answer."""
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -40,7 +43,7 @@ class Health:
         self, *, stuck_seconds: float, probe_seconds: float, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
         self._stuck_seconds = stuck_seconds
-        self._fresh_seconds = MISSED_PROBES * probe_seconds
+        self._fresh_seconds = MISSED_PROBES * probe_seconds + PATIENCE_SECONDS
         self._monotonic = monotonic
         self._busy: dict[Loop, float | None] = {}
         self._probed_at = monotonic()
