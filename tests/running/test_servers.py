@@ -208,6 +208,14 @@ def test_topology_check_names_what_is_missing(server_site) -> None:
     assert (done.returncode, done.stdout) == (0, "")
 
 
+def test_users_that_are_imported_get_their_queues(server_site) -> None:
+    users = server_site.folder / "users.csv"
+    users.write_text(f"eui,name,roles\n{OPERATOR},Operator,DCC\n")
+    done = server_site.call("users", "import", str(users))
+    assert done.returncode == 0, done.stderr
+    assert server_site.call("topology", "check").returncode == 0
+
+
 def test_topology_that_the_server_refuses_is_said(site) -> None:
     site.more["delivery_limit"] = 7
     done = site.call("topology", "apply")

@@ -155,10 +155,19 @@ def healthcheck(
 def apply(context: typer.Context) -> None:
     """Make every exchange and queue that is not there yet, those of every registered User among them.
 
-    Doing it twice does no harm; nothing is ever deleted or changed. Do it again after users import.
+    Doing it twice does no harm; nothing is ever deleted or changed. users import does the same for its Users.
     """
-    settings = settings_of(context)
-    users = _users(context)
+    declare(settings_of(context), _users(context))
+
+
+def declare(settings: Settings, users: Sequence[EUI]) -> None:
+    """Make on RabbitMQ what is not there yet, for the service and for these Users.
+
+    Raises:
+        SettingsError: if the settings cannot be used.
+        CommandError: if the server refuses something.
+        Unavailable: if the server cannot be reached.
+    """
     try:
         made = asyncio.run(apply_topology(settings, users))
     except TopologyMissing as error:

@@ -10,8 +10,9 @@ import typer
 from chfw_sr.service.ports import Store, UserRecord
 from chfw_sr.service.registration import read_users
 
-from .app import command, command_group, with_store
+from .app import command, command_group, settings_of, with_store
 from .output import Json, JsonOption, instant, note, print_json, print_table, record
+from .run import declare
 
 users_app = command_group("users", "Register and list Users and their certificates.")
 
@@ -27,7 +28,7 @@ def import_users(
     All or nothing. A User with the same EUI is replaced. A certificate that FILE does not name any more is withdrawn.
     Paths of certificates (PEM) are relative to FILE; the EUI in a certificate's subject must be its User's. Only eui,
     name and roles are required; status is Active or Suspended; regions are for the role CSP. A certificate under
-    `revoked` is trusted no longer, with the date and time since when.
+    `revoked` is trusted no longer, with the date and time since when. Where amqp_url is set, their queues are made too.
 
     TOML:
       [[user]]
@@ -56,6 +57,9 @@ def import_users(
     if json_output:
         print_json({"users": len(records), "certificates": certificates})
     note(f"{len(records)} users with {certificates} certificates are registered")
+    settings = settings_of(context)
+    if settings.amqp_url is not None:
+        declare(settings, [each.user.eui for each in records])
 
 
 @command(users_app, "list")
