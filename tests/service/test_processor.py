@@ -13,8 +13,8 @@ from chfw_sr.messages import (
     ResponseCode,
     UpdatePilotPreferences,
 )
+from chfw_sr.service.outcome import DEFECT, Ending
 from chfw_sr.service.ports import Delivery, MessageKind, Unavailable
-from chfw_sr.service.processor import DEFECT, Ending
 from chfw_sr.wire import write_request
 
 from .world import (

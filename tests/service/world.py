@@ -23,8 +23,9 @@ from chfw_sr.messages import (
     Window,
 )
 from chfw_sr.service.clockwork import Clockwork
+from chfw_sr.service.outcome import Outcome
 from chfw_sr.service.ports import Delivery, MessageKind, OutboxMessage, Store, UserRecord
-from chfw_sr.service.processor import Outcome, Processor
+from chfw_sr.service.processor import Processor
 from chfw_sr.service.relay import Relay
 from chfw_sr.service.replay import ManualClock
 from chfw_sr.storage.memory import MemoryStore

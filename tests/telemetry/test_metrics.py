@@ -9,8 +9,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from chfw_sr.messages import SRV, Stage
 from chfw_sr.service.observer import Loop, Observer, Unobserved
+from chfw_sr.service.outcome import DEFECT, Ending, Outcome
 from chfw_sr.service.ports import Depths, MessageKind, PublishResult
-from chfw_sr.service.processor import DEFECT, Ending, Outcome
 from chfw_sr.telemetry.health import OK, Health
 from chfw_sr.telemetry.metrics import PrometheusObserver
 

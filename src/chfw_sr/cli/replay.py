@@ -10,7 +10,7 @@ import typer
 
 from chfw_sr import bootstrap
 from chfw_sr.messages import EUI
-from chfw_sr.service.processor import Outcome
+from chfw_sr.service.outcome import Outcome
 from chfw_sr.service.replay import StepResult
 from chfw_sr.service.scenario import SCENARIO_FILE, Scenario, ScenarioError, read_scenario
 from chfw_sr.settings import Settings

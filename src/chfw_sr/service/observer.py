@@ -1,11 +1,10 @@
 """Who watches: the service tells an `Observer` what it does; metrics are made of it elsewhere."""
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from .ports import MessageKind, PublishResult
-    from .processor import Outcome
+from .outcome import Outcome
+from .ports import MessageKind, PublishResult
 
 
 class Loop(StrEnum):
@@ -22,7 +21,7 @@ class Loop(StrEnum):
 class Observer(Protocol):
     """Is told of everything that operations watch. Must be quick, and must not raise."""
 
-    def processed(self, outcomes: "list[Outcome]", seconds: float) -> None:
+    def processed(self, outcomes: list[Outcome], seconds: float) -> None:
         """Tell of a batch that was committed.
 
         Args:
@@ -31,7 +30,7 @@ class Observer(Protocol):
         """
         ...
 
-    def published(self, kind: "MessageKind", code: str, result: "PublishResult", age_seconds: float) -> None:
+    def published(self, kind: MessageKind, code: str, result: PublishResult, age_seconds: float) -> None:
         """Tell of one message that the bus answered.
 
         Args:
@@ -70,10 +69,10 @@ class Observer(Protocol):
 class Unobserved:
     """Nobody watches."""
 
-    def processed(self, outcomes: "list[Outcome]", seconds: float) -> None:
+    def processed(self, outcomes: list[Outcome], seconds: float) -> None:
         """Do nothing."""
 
-    def published(self, kind: "MessageKind", code: str, result: "PublishResult", age_seconds: float) -> None:
+    def published(self, kind: MessageKind, code: str, result: PublishResult, age_seconds: float) -> None:
         """Do nothing."""
 
     def retried(self, what: str) -> None:

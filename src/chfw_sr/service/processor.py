@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from enum import StrEnum
 
 from structlog.contextvars import bound_contextvars
 
@@ -34,6 +33,7 @@ from chfw_sr.wire import Attributed, Intake, Signer, TrustStore, Unattributed, w
 from .conduct import Conduct
 from .dispatch import Letter, Outgoing, dispatch
 from .observer import Observer, Unobserved
+from .outcome import DEFECT, Ending, Outcome
 from .ports import (
     Claim,
     ClaimStatus,
@@ -48,38 +48,6 @@ from .ports import (
 )
 
 logger = logging.getLogger(__name__)
-
-DEFECT = "DEFECT"
-"""The code of a quarantined message that met a defect of ours."""
-
-
-class Ending(StrEnum):
-    """How a delivery ended."""
-
-    DONE = "Done"
-    REFUSED = "Refused"
-    REPEATED = "Repeated"
-    QUARANTINED = "Quarantined"
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one delivery.
-
-    Attributes:
-        code: the response code, or `DEFECT`.
-        reason: why it was refused or quarantined.
-        alerts: how many alerts it caused.
-        campaign_id: the campaign that the request names, if it could be read.
-    """
-
-    ending: Ending
-    code: str
-    request_id: RequestID | None = None
-    srv: str | None = None
-    reason: str | None = None
-    alerts: int = 0
-    campaign_id: CampaignID | None = None
 
 
 @dataclass(frozen=True, slots=True)

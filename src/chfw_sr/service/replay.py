@@ -23,8 +23,9 @@ from urllib.parse import quote
 from chfw_sr.messages import CampaignID
 
 from .clockwork import Clockwork
+from .outcome import Outcome
 from .ports import Consumer, MessageKind, OutboxMessage, Publisher, PublishResult, Store
-from .processor import Outcome, Processor
+from .processor import Processor
 from .relay import Relay
 from .scenario import Scenario, Step
 

@@ -34,7 +34,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from chfw_sr.messages import EUI, Stage, parse_eui
 
-from .processor import Ending
+from .outcome import Ending
 
 SCENARIO_FILE = "scenario.toml"
 

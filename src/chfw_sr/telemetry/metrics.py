@@ -12,8 +12,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from chfw_sr import __version__
 from chfw_sr.messages import SRV, AlertCode, ResponseCode, Stage
 from chfw_sr.service.observer import Loop
+from chfw_sr.service.outcome import DEFECT, Ending, Outcome
 from chfw_sr.service.ports import Depths, MessageKind, PublishResult
-from chfw_sr.service.processor import DEFECT, Ending, Outcome
 
 from .health import OK, Health
 
