@@ -42,9 +42,13 @@ class Member:
     @property
     def ready(self) -> bool:
         """Whether the process has begun to work since it was started last."""
+        return self.says("connected for probe")
+
+    def says(self, text: str) -> bool:
+        """Tell whether the process has logged something since it was started last."""
         with self.log.open("rb") as log:
             log.seek(self.log_begins)
-            return b"connected for probe" in log.read()
+            return text.encode() in log.read()
 
     @property
     def running(self) -> bool:

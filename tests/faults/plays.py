@@ -196,12 +196,14 @@ async def _in_step(node: PrivateRabbit) -> bool:
 
 async def request_queue_deleted(it: Play) -> None:
     """The request queue is deleted, with what lies in it, and declared anew; clients that hear nothing ask again."""
-    for each in range(2):
-        it.fleet.keep(await it.fleet.start(f"member-{each}"))
+    members = [await it.fleet.start(f"member-{each}") for each in range(2)]
     async with it.under_load(width=2):
+        await it.until(lambda: all(member.ready for member in members), "both consume")
         await it.some_arrivals(10)
         async with it.channel() as channel:
             await channel.queue_delete("chfw.requests")
+        # RabbitMQ 3.10 does not tell a consumer, ever, if the quorum queue is declared anew within milliseconds.
+        await it.until(lambda: all(member.says("was deleted") for member in members), "both notice")
         await it.declare()
         await it.some_arrivals(30)
     it.figures.faults("once, with what lay in it")
@@ -256,13 +258,13 @@ async def clock_jumps(it: Play, file: Path, times: int) -> None:
     await it.settle()
 
 
-async def hot_recipient(it: Play, rounds: int) -> None:
-    """Two relays, and one Supplier to whom almost every alert goes."""
+async def hot_recipient(it: Play, arrivals: int) -> None:
+    """Two relays, and one Supplier to whom most alerts go."""
     for each in range(2):
         await it.fleet.start(f"worker-{each}", *WORKER)
         await it.fleet.start(f"relay-{each}", *RELAY)
-    async with it.under_load(width=4, rounds=rounds):
-        pass
+    async with it.under_load(width=4):
+        await it.until(lambda: len(it.ledger.arrivals) >= arrivals, f"{arrivals} arrivals", seconds=600)
     told = sum(each.recipient == BETA for each in it.ledger.alerts)
     it.figures.faults(f"none; {told} alerts to one Supplier")
     await it.settle()
@@ -285,11 +287,9 @@ async def many_writers(it: Play, seconds: float, *, every: tuple[float, float], 
 
 
 async def every_trouble(it: Play, node: PrivateRabbit) -> None:
-    """Everything that RabbitMQ can do to us, once and briefly."""
+    """What RabbitMQ can do to us while it stays up, once and briefly."""
     await connections_closed(node)
     await it.some_arrivals(10)
     await memory_alarm(node, 2)
     await it.some_arrivals(10)
     await queue_full(it, node, 10)
-    await it.some_arrivals(10)
-    await killed_and_started(node)

@@ -169,7 +169,7 @@ async def test_two_relays_and_one_hot_recipient(tmp_path, postgresql_url, rabbit
         hot=True,
         settings=settings,
     ) as it:
-        await plays.hot_recipient(it, 50)
+        await plays.hot_recipient(it, 5000)
 
 
 async def test_sqlite_with_four_writers(tmp_path, rabbitmq_url, figures):
