@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import ScalarResult, text
+from sqlalchemy.engine.result import IteratorResult, SimpleResultMetaData
 from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from chfw_sr.campaign.facts import Needs
 from chfw_sr.campaign.model import Hub
@@ -132,12 +134,18 @@ async def test_a_big_batch_is_stored_like_a_small_one(store: SqlStore) -> None:
 
 async def test_a_certificate_that_is_there_twice_is_refused_and_nothing_saved(store: SqlStore) -> None:
     twice = UserRecord(user(ALICE), (trusted(ALICE, 1), trusted(ALICE, 1)))
-    with pytest.raises(ValueError, match="same issuer and serial"):
+    with pytest.raises(ValueError, match="there twice"):
         await store.register.save_users([twice], AT)
     await store.register.save_users([UserRecord(user(BOB), (trusted(BOB, 2),))], AT)
-    with pytest.raises(ValueError, match="same issuer and serial"):
+    with pytest.raises(ValueError, match="there twice"):
         await store.register.save_users([UserRecord(user(ALICE), (trusted(ALICE, 2),))], AT)
     assert [record.user.eui for record in await store.register.users()] == [BOB]
+
+
+async def test_a_certificate_of_somebody_else_is_refused_and_nothing_saved(store: SqlStore) -> None:
+    with pytest.raises(ValueError, match="of nobody here"):
+        await store.register.save_users([UserRecord(user(ALICE), (trusted(BOB, 1),))], AT)
+    assert await store.register.users() == []
 
 
 class _Chunk(list[Hub]):
@@ -232,3 +240,23 @@ def test_errors_of_postgresql_are_sorted(state: str, transient: bool) -> None:
     error.sqlstate = state  # type: ignore[attr-defined]
     assert dialect.is_transient(DBAPIError("…", None, error)) is transient
     assert dialect.is_duplicate(DBAPIError("…", None, error)) is (state == "23505")
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "postgresql://host/name"])
+@pytest.mark.parametrize("error", [PoolTimeout("no connection is free"), OSError("refused")])
+def test_a_connection_that_cannot_be_had_is_transient(url: str, error: Exception) -> None:
+    dialect, _ = dialect_of(url)
+    assert dialect.is_transient(error) is (isinstance(error, PoolTimeout) or url.startswith("postgresql"))
+
+
+async def test_blocks_of_ids_that_another_came_between_are_passed_over() -> None:
+    """Two blocks that do not follow each other hold no consecutive ids."""
+    given = iter([[3, 5], [6, 7]])
+
+    class Sequences:
+        async def scalars(self, _statement: object, _parameters: object) -> ScalarResult[int]:
+            numbers = next(given)
+            return IteratorResult(SimpleResultMetaData(["nextval"]), iter([(n,) for n in numbers])).scalars()
+
+    dialect, _ = dialect_of("postgresql://host/name")
+    assert await dialect.reserve(Sequences(), 2**16 + 1) == 6 * 2**16  # type: ignore[arg-type]

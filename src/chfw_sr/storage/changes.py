@@ -1,8 +1,7 @@
 """Carries out changes, in order, and writes the history from them. Whole lists are a few statements each."""
 
 from collections.abc import Mapping, Sequence
-from itertools import groupby
-from typing import Any, assert_never, cast
+from typing import Any, TypeAlias, assert_never
 
 from sqlalchemy import Integer, and_, column, delete, insert, literal, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -30,6 +29,10 @@ from .mapping import campaign_values, participation_values
 from .safe_launch import SafeLaunches
 from .tables import campaign_hubs, campaigns, participations
 
+_OtherChange: TypeAlias = (
+    CampaignSaved | DefaultListSet | NominationsReplaced | PilotAllotted | SafeLaunchAllotted | ActivationsRecorded
+)
+
 
 class ChangeMaker:
     """Carries out changes in one transaction.
@@ -47,19 +50,20 @@ class ChangeMaker:
 
     async def apply(self, changes: Sequence[Change], cause: Cause) -> None:
         """Carry out changes in order; neighbours that save participations go together."""
-        for kind, group in groupby(changes, type):
-            if kind is ParticipationSaved:
-                await self._save_participations(cast("list[ParticipationSaved]", list(group)), cause)
+        together: list[ParticipationSaved] = []
+        for change in changes:
+            if isinstance(change, ParticipationSaved):
+                together.append(change)
                 continue
-            for change in group:
-                await self._apply(change, cause)
+            await self._save_participations(together, cause)
+            together = []
+            await self._apply(change, cause)
+        await self._save_participations(together, cause)
 
-    async def _apply(self, change: Change, cause: Cause) -> None:
+    async def _apply(self, change: _OtherChange, cause: Cause) -> None:
         match change:
             case CampaignSaved():
                 await self._save_campaign(change, cause)
-            case ParticipationSaved():
-                await self._save_participations([change], cause)
             case DefaultListSet():
                 await self._set_default_list(change, cause)
             case NominationsReplaced():
@@ -89,6 +93,8 @@ class ChangeMaker:
         return (await self._connection.execute(known.values(others))).rowcount > 0
 
     async def _save_participations(self, changes: Sequence[ParticipationSaved], cause: Cause) -> None:
+        if not changes:
+            return
         values = [participation_values(change.participation) for change in changes]
         statement = self._dialect.insert(participations)
         await self._connection.execute(

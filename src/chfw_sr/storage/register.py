@@ -61,7 +61,7 @@ class SqlRegister:
         """Add Users, or replace them with the same EUI; all or nothing. Certificates not named are withdrawn.
 
         Raises:
-            ValueError: if a certificate is there twice, or is another User's already.
+            ValueError: if a certificate is there twice, is another User's already, or of a User that is not registered.
         """
         known = {record.user.eui: record for record in records}
         if not known:
@@ -92,9 +92,7 @@ class SqlRegister:
         try:
             await connection.execute(insert(certificates), new)
         except IntegrityError as error:
-            if not self._database.dialect.is_duplicate(error):
-                raise
-            raise ValueError("two certificates have the same issuer and serial number") from error
+            raise ValueError("a certificate is there twice, by issuer and serial number, or of nobody here") from error
 
     async def users(self) -> Sequence[UserRecord]:
         """Give all Users in order of EUI, with their certificates."""

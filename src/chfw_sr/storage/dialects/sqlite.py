@@ -76,9 +76,7 @@ class SQLite(SqlDialect):
             return connection
 
         async def create() -> QuickConnection:
-            connection = QuickConnection(connect)
-            await connection
-            return connection
+            return await QuickConnection(connect).opened()
 
         engine = create_async_engine(
             url.set(drivername="sqlite+aiosqlite"), poolclass=AsyncAdaptedQueuePool, async_creator=create, **size

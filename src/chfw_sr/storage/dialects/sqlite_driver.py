@@ -3,6 +3,7 @@
 A request is a dozen small statements, and a hop costs more than most of them take.
 """
 
+import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, Self, TypeAlias
@@ -77,6 +78,15 @@ class QuickConnection(aiosqlite.Connection):
     def __init__(self, connector: Callable[[], sqlite3.Connection]) -> None:
         super().__init__(connector, iter_chunk_size=64)
         self._thread.daemon = True  # one that was not closed does not keep the process from ending
+
+    async def opened(self) -> Self:
+        """Open the database; if that fails, the thread is gone when the caller learns of it."""
+        try:
+            await self
+        except BaseException:
+            await asyncio.shield(asyncio.to_thread(self._thread.join))
+            raise
+        return self
 
     def cursor(self) -> QuickCursor:  # type: ignore[override] # SQLAlchemy asks for no more than this
         """Make a cursor, without a hop."""
