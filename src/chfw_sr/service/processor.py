@@ -8,6 +8,7 @@ transaction, so that only the one that fails suffers: it is quarantined, loudly.
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -15,6 +16,7 @@ from datetime import datetime
 from structlog.contextvars import bound_contextvars
 
 from chfw_sr.campaign.decision import Policy
+from chfw_sr.campaign.facts import Needs
 from chfw_sr.messages import (
     EUI,
     Alert,
@@ -163,6 +165,8 @@ class Processor:
             if isinstance(one.intake, Attributed)
         }
         claimed = dict(zip(claims, await work.claim(list(claims.values())), strict=True))
+        new = [one.intake for one in batch if one.place in claims and claimed[one.place].status is ClaimStatus.NEW]
+        await _lock_campaigns(work, new)
         outcomes: dict[int, Outcome] = {}
         outgoing: list[Outgoing] = []
         records: list[InboxRecord] = []
@@ -238,6 +242,14 @@ class Processor:
         return Outcome(Ending.QUARANTINED, rejection.code, intake.request_id, intake.srv, rejection.reason)
 
 
+async def _lock_campaigns(work: UnitOfWork, intakes: Sequence[Attributed | Unattributed]) -> None:
+    """Lock the campaigns that requests name, where there are several, in the order in which everybody does it."""
+    named = {campaign_id for one in intakes if (campaign_id := _campaign_of(one)) is not None}
+    if len(named) > 1:
+        for campaign_id in sorted(named):
+            await work.facts(Needs(campaign=campaign_id))
+
+
 def _campaign_of(intake: Attributed | Unattributed) -> CampaignID | None:
     """Give the campaign that a request names; None if it names none or could not be read."""
     request = intake.outcome if isinstance(intake, Attributed) else None
@@ -268,18 +280,22 @@ def _log(outcome: Outcome) -> None:
 
 
 def _without_repetition(taken: Sequence[_Taken]) -> Iterator[Sequence[_Taken]]:
-    """Cut a batch where a RequestID comes again: the later one must find the earlier one finished."""
-    batch: list[_Taken] = []
-    seen: set[RequestID] = set()
+    """Deal a batch out where a RequestID comes again: the later one must find the earlier one finished.
+
+    The first part has every RequestID, so that all are claimed in one go: processes whose batches share RequestIDs then
+    wait for each other in one direction only.
+    """
+    parts: list[list[_Taken]] = []
+    seen: Counter[RequestID] = Counter()
     for one in taken:
+        part = 0
         if isinstance(one.intake, Attributed):
-            if one.intake.request_id in seen:
-                yield batch
-                batch, seen = [], set()
-            seen.add(one.intake.request_id)
-        batch.append(one)
-    if batch:
-        yield batch
+            part = seen[one.intake.request_id]
+            seen[one.intake.request_id] += 1
+        if part == len(parts):
+            parts.append([])
+        parts[part].append(one)
+    yield from parts
 
 
 def _rejection_alert(intake: Attributed, rejection: Rejected) -> Alert:
