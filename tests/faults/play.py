@@ -35,7 +35,7 @@ FAST = {
 }
 """Settings that make a play quick: small batches, so that there are many; short leases, so that takeovers are soon."""
 
-RELAXED_SECONDS = 60.0
+RELAXED_SECONDS = 120.0
 
 ENDLESS = 10**6
 

@@ -1,7 +1,5 @@
 """`chfw-sr run` that kills itself at a named point: the product as it is, with observed parts put in its place.
 
-    python -m tests.faults.worker run --no-clock …
-
 The points, in the order of a message's way:
 
     receive      a batch was taken from the queue, nothing was done with it
@@ -31,8 +29,7 @@ from chfw_sr.storage.unit_of_work import SqlUnitOfWork
 
 POINTS = ("receive", "decide", "commit", "publish", "confirm", "mark", "acknowledge")
 
-_point, _, _count = os.environ.get("CHFW_SR_TEST_STRIKE", ":0").partition(":")
-_left = {_point: int(_count)}
+_left: dict[str, int] = {}
 
 
 def _is_due(point: str) -> bool:
@@ -102,7 +99,30 @@ class WrongClock:
         return datetime.now(UTC) + timedelta(seconds=float(Path(os.environ["CHFW_SR_TEST_CLOCK"]).read_text()))
 
 
-def put_in_place() -> None:
+def run(arguments: tuple[str, ...], settings: dict[str, str], folder: Path, log: Path) -> None:
+    """Be `chfw-sr ARGUMENTS` from now on.
+
+    Args:
+        arguments: of the command line.
+        settings: environment variables; of the surrounding ones none that is a setting is kept.
+        folder: to run in.
+        log: gets whatever is written.
+    """
+    output = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.dup2(output, sys.stdout.fileno())
+    os.dup2(output, sys.stderr.fileno())
+    os.chdir(folder)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("CHFW_SR_")}
+    os.environ.clear()
+    os.environ.update(kept | settings)
+    point, _, count = settings.get("CHFW_SR_TEST_STRIKE", "nowhere:0").partition(":")
+    _left[point] = int(count)
+    _put_in_place()
+    sys.argv = ["chfw-sr", *arguments]
+    main()
+
+
+def _put_in_place() -> None:
     buses.RabbitConsumer = DyingConsumer
     buses.RabbitPublisher = DyingPublisher
     store.SqlUnitOfWork = DyingUnitOfWork
@@ -110,9 +130,3 @@ def put_in_place() -> None:
     if "CHFW_SR_TEST_CLOCK" in os.environ:
         for module in (parts, process, running):
             module.SystemClock = WrongClock
-
-
-if __name__ == "__main__":
-    put_in_place()
-    sys.argv[0] = "chfw-sr"
-    main()
