@@ -205,6 +205,25 @@ async def test_a_service_that_is_told_to_stop_drains_and_ends(site) -> None:
     assert stopped.left == []
 
 
+async def test_a_parser_that_is_too_old_is_refused_at_the_start(site, monkeypatch) -> None:
+    def too_old() -> None:
+        raise RuntimeError("lxml uses libxml2 1.0")
+
+    monkeypatch.setattr("chfw_sr.bootstrap.running.check_libxml2", too_old)
+    with pytest.raises(SettingsError, match=r"libxml2 1\.0"):
+        await run(site.settings, Roles(), Stopped(), embedded=True)
+
+
+async def test_a_lease_that_cannot_be_given_back_is_no_obstacle(site, monkeypatch, caplog) -> None:
+    async def away(*_):
+        raise Unavailable("down")
+
+    monkeypatch.setattr("chfw_sr.service.sole_clock.SoleClock.close", away)
+    with caplog.at_level(logging.INFO):
+        await run(site.settings, Roles(), Stopped(), embedded=True)
+    assert "runs out by itself" in caplog.text
+
+
 async def test_a_service_that_does_not_drain_in_time_leaves(site, monkeypatch) -> None:
     async def stubborn(*_, **__):
         await asyncio.Event().wait()
@@ -263,6 +282,19 @@ async def test_a_publisher_that_cannot_connect_is_said() -> None:
         assert "secret" not in str(found)
         with pytest.raises(Unavailable):
             await bus.depths()
+    finally:
+        await bus.close()
+
+
+async def test_a_publisher_that_does_not_come_to_an_end_is_said(monkeypatch) -> None:
+    async def silent(_publisher):
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("chfw_sr.bootstrap.buses.PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr("chfw_sr.bootstrap.buses.RabbitPublisher.start", silent)
+    bus = RabbitBus(Server.parse("amqp://127.0.0.1:1/"), Roles(), 10)
+    try:
+        assert "no connection within 0.01 s" in (await bus.look())["publisher"]
     finally:
         await bus.close()
 

@@ -10,6 +10,9 @@ from chfw_sr.campaign.changes import CampaignEvent, CampaignSaved
 from chfw_sr.messages import CampaignID, Stage, UpdatePilotPreferences
 from chfw_sr.service.heartbeat import MISSED_BEATS, Heartbeat, elapsed
 from chfw_sr.service.ports import Cause, Unavailable
+from chfw_sr.storage import migrations
+from chfw_sr.storage.memory import MemoryStore
+from chfw_sr.storage.store import create_store
 from chfw_sr.wire import read_alert
 
 from .world import ALPHA, CAMPAIGN, DAY, DCC, GASCO, KEYS, OPERATOR, START, World, create, hub_eui, publish
@@ -38,10 +41,20 @@ def heart_of(world: World, watch: Stopwatch | None = None) -> Heartbeat:
     )
 
 
+@pytest.fixture(params=["memory", "sqlite"])
+async def store(request, tmp_path):
+    url = f"sqlite+aiosqlite:///{tmp_path / 'heartbeat.sqlite3'}"
+    store = MemoryStore() if request.param == "memory" else create_store(url)
+    if request.param == "sqlite":
+        await migrations.upgrade(url)
+    yield store
+    await store.close()
+
+
 @pytest.fixture
-async def world() -> World:
+async def world(store) -> World:
     """A campaign in consultation, of which everyone has been told."""
-    world = await World().populate()
+    world = await World(store).populate()
     await world.send(OPERATOR, create())
     await world.send(OPERATOR, publish([hub_eui(number) for number in range(10)]))
     await world.published()

@@ -16,7 +16,7 @@ from chfw_sr.messages import EUI
 from chfw_sr.service.ports import Consumer, Publisher, Unavailable
 from chfw_sr.service.spool import SpoolConsumer, SpoolPublisher
 from chfw_sr.settings import Settings, SettingsError
-from chfw_sr.telemetry.health import OK
+from chfw_sr.telemetry.health import OK, PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from aio_pika.abc import AbstractConnection
@@ -170,7 +170,10 @@ class RabbitBus:
     async def _look_at_publisher(self) -> str:
         if not self._publisher.ready:
             try:
-                await self._publisher.start()
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    await self._publisher.start()
+            except TimeoutError:
+                return f"{self._server}: no connection within {PATIENCE_SECONDS:g} s"
             except Unavailable as error:
                 return str(error)
         return OK

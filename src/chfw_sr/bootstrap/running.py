@@ -21,7 +21,7 @@ from chfw_sr.settings import Settings, SettingsError
 from chfw_sr.telemetry.health import Health
 from chfw_sr.telemetry.metrics import PrometheusObserver
 from chfw_sr.telemetry.server import TelemetryServer
-from chfw_sr.wire import holder_eui
+from chfw_sr.wire import check_libxml2, holder_eui
 
 from .buses import Bus, Roles, SpoolBus, open_rabbit
 from .parts import SystemClock, load_signer, open_store
@@ -85,13 +85,17 @@ async def run(settings: Settings, roles: Roles, stopping: Stopping, *, embedded:
         embedded: take the spool folder of the settings in place of RabbitMQ.
 
     Raises:
-        SettingsError: if a setting cannot be used.
+        SettingsError: if a setting cannot be used, or a library is too old.
         SchemaOutdated: if the database's schema is not the one of this version.
         TopologyMissing: if RabbitMQ lacks something.
         Unavailable: if a server is down at the start; later on that is waited for.
         LoopDied: if a loop met a defect.
         GraceExpired: if draining took too long.
     """
+    try:
+        check_libxml2()
+    except RuntimeError as error:
+        raise SettingsError(str(error)) from error
     signer = load_signer(settings)
     expires = check_certificate(settings, SystemClock().now())
     health = Health(stuck_seconds=settings.stuck_seconds, probe_seconds=settings.probe_seconds)
