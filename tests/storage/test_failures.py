@@ -18,6 +18,7 @@ from chfw_sr.service.ports import ImportCount, Unavailable, UserRecord
 from chfw_sr.storage import migrations
 from chfw_sr.storage.dialects import dialect_of
 from chfw_sr.storage.store import SqlStore, create_store
+from chfw_sr.storage.tables import hubs
 from tests.contract.makers import ALICE, AT, BOB, C1, CAUSE, claim, create, hub, message, stock, trusted, user
 
 
@@ -204,6 +205,7 @@ async def test_nothing_may_be_nothing(store: SqlStore) -> None:
         await work.apply([], CAUSE)
         await work.enqueue([])
         await work.quarantine([])
+        await store.database.dialect.load(work._connection, hubs, ["eui"], [])  # type: ignore[attr-defined]
         await work.commit()
     await store.register.save_users([], AT)
     assert await store.outbox.mark("token", [], "Ready", AT) == 0  # type: ignore[arg-type]

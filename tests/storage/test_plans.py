@@ -116,12 +116,17 @@ async def first_columns(connection: AsyncConnection) -> dict[str, str]:
     return {row.relname: row.attname for row in await connection.execute(LEADING)}
 
 
-async def scanned(store: SqlStore, statement: str, parameters: Any) -> set[str]:
-    is_sqlite = store.database.engine.dialect.name == "sqlite"
+async def explained(store: SqlStore, statement: str, parameters: Any) -> list[str]:
+    """Give the plan of a statement, line by line."""
+    explain = "EXPLAIN QUERY PLAN" if store.database.engine.dialect.name == "sqlite" else "EXPLAIN"
     async with store.database.read() as connection:
-        if is_sqlite:
-            found = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
-            return scanned_by_sqlite([row.detail for row in found])
+        return [row[-1] for row in await connection.exec_driver_sql(f"{explain} {statement}", parameters)]
+
+
+async def scanned(store: SqlStore, statement: str, parameters: Any) -> set[str]:
+    if store.database.engine.dialect.name == "sqlite":
+        return scanned_by_sqlite(await explained(store, statement, parameters))
+    async with store.database.read() as connection:
         # The tables of a test are so small that to read them whole is quickest; what there is no index for stays.
         await connection.execute(text("SET LOCAL enable_seqscan = off"))
         leading = await first_columns(connection)
@@ -188,6 +193,21 @@ async def test_facts_are_found_by_index(busy: SqlStore, name: str) -> None:
         with catching(busy) as caught:
             await work.facts(REQUESTS[name])
     await assert_found_by_index(busy, caught)
+
+
+@pytest.mark.parametrize("responsible", [True, False])
+async def test_whether_a_user_is_responsible_is_told_by_its_own_indexes(busy: SqlStore, responsible: bool) -> None:
+    """Else it would take the longer the more hubs of the model others have."""
+    needs = Needs(user=BOB if responsible else hub_eui(99), campaign=C1, responsible=True)
+    async with busy.begin() as work:
+        with catching(busy) as caught:
+            assert (await work.facts(needs)).responsible is responsible
+    probes = [each for each in caught if "EXISTS" in each[0]]
+    assert len(probes) == (1 if responsible else 2)
+    for statement, parameters in probes:
+        indexes = set(re.findall(r"\bix_hubs_\w+", "\n".join(await explained(busy, statement, parameters))))
+        parties = ("import_supplier", "gas_supplier", "electricity_distributor", "gas_transporter")
+        assert indexes == {f"ix_hubs_{party}" for party in parties}
 
 
 CHANGES: dict[str, Any] = {

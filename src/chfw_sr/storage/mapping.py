@@ -1,8 +1,9 @@
 """Rows to domain and back, field by field. A row that does not map is a defect, and raises."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any
 
 from cryptography import x509
@@ -108,9 +109,8 @@ _PHASES = {phase.value: phase for phase in Phase}
 _RESULTS: dict[str | None, ActivationResult | None] = {None: None, **{each.value: each for each in ActivationResult}}
 
 
-def hub_values(hub: Hub) -> Values:
-    """Give what the inventory says of a hub."""
-    return {name: getattr(hub, name) for name in HUB_DATA}
+hub_data: Callable[[Hub], tuple[Any, ...]] = attrgetter(*HUB_DATA)
+"""Gives what the inventory says of a hub, in the order of `HUB_DATA`."""
 
 
 def to_hub(row: Sequence[Any]) -> Hub:

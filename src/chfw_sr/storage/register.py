@@ -30,7 +30,7 @@ from chfw_sr.wire import TrustedCertificate
 
 from .columns import KEY
 from .history import record_hubs
-from .mapping import HUB_DATA, certificate_values, hub_values, to_certificate, to_user, user_values
+from .mapping import HUB_DATA, certificate_values, hub_data, to_certificate, to_user, user_values
 from .tables import certificates, counters, hubs, users
 from .transactions import Database
 
@@ -123,9 +123,9 @@ class SqlRegister:
                 await database.dialect.create_temporary(connection, imported)
             places = count()
             async for chunk in chunks:
-                rows = [{"place": next(places), **hub_values(hub)} for hub in chunk]
+                rows = [(next(places), *hub_data(hub)) for hub in chunk]
                 with database.guard():
-                    await database.dialect.bulk_insert(connection, imported, rows)
+                    await database.dialect.load(connection, imported, imported.c.keys(), rows)
             with database.guard():
                 await database.dialect.index_temporary(connection, imported, "eui", "place")
                 counted = await _merge(connection, Cause(at))

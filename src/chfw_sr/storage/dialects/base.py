@@ -1,7 +1,7 @@
 """What the store asks of a database, whichever it is."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, TypeAlias
 
 from sqlalchemy import (
@@ -91,8 +91,17 @@ class SqlDialect(ABC):
         """Reserve consecutive outbox ids; give the first."""
 
     @abstractmethod
-    async def bulk_insert(self, connection: AsyncConnection, target: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Insert many rows, all with the same keys, in the quickest way."""
+    async def load(
+        self, connection: AsyncConnection, target: Table, columns: Sequence[str], rows: Sequence[Sequence[Any]]
+    ) -> None:
+        """Insert many rows in the quickest way.
+
+        Args:
+            connection: in a transaction.
+            target: the table.
+            columns: the names of those that the rows give.
+            rows: a sequence of values for each, in the order of the columns.
+        """
 
     @abstractmethod
     def migration_lock(self, connection: Connection) -> None:
@@ -105,6 +114,12 @@ class SqlDialect(ABC):
     @abstractmethod
     def is_duplicate(self, error: BaseException) -> bool:
         """Tell whether a row was there already: of two racing writers this is the later."""
+
+    async def bulk_insert(self, connection: AsyncConnection, target: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert many rows that all have the same keys, or none."""
+        if rows:
+            columns = list(rows[0])
+            await self.load(connection, target, columns, [tuple(map(row.__getitem__, columns)) for row in rows])
 
     async def create_temporary(self, connection: AsyncConnection, target: Table) -> None:
         """Create a temporary table, empty, for this transaction at least."""
@@ -123,6 +138,11 @@ def original_of(error: BaseException) -> BaseException | None:
     return error.orig if isinstance(error, exc.DBAPIError) else error
 
 
-def encoders_of(columns: Sequence[ColumnClause[Any]], types: Dialect) -> list[Callable[[Any], Any] | None]:
-    """Give what turns the values of columns into what the driver takes, None where it takes them as they are."""
-    return [one.type.dialect_impl(types).bind_processor(types) for one in columns]
+def encode(
+    columns: Sequence[ColumnClause[Any]], rows: Sequence[Sequence[Any]], types: Dialect
+) -> Sequence[Sequence[Any]]:
+    """Turn the values of columns into what the driver takes; most it takes as they are."""
+    encoders = [one.type.dialect_impl(types).bind_processor(types) for one in columns]
+    if not any(encoders):
+        return rows
+    return [[value if code is None else code(value) for code, value in zip(encoders, row, strict=True)] for row in rows]

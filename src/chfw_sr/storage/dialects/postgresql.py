@@ -25,7 +25,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.sql.expression import ColumnClause
 
-from .base import SqlDialect, Upsert, encoders_of, original_of
+from .base import SqlDialect, Upsert, encode, original_of
 
 _BLOCK = 2**16
 """Outbox ids that one step of PostgreSQL's sequence stands for."""
@@ -121,22 +121,20 @@ class PostgreSQL(SqlDialect):
             if taken[-1] - taken[0] == steps - 1:
                 return int(taken[0]) * _BLOCK
 
-    async def bulk_insert(self, connection: AsyncConnection, target: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    async def load(
+        self, connection: AsyncConnection, target: Table, columns: Sequence[str], rows: Sequence[Sequence[Any]]
+    ) -> None:
         """Use COPY for many rows."""
         if len(rows) < _COPY_FROM:
             if rows:
-                await connection.execute(target.insert(), list(rows))
+                values = [dict(zip(columns, row, strict=True)) for row in rows]
+                await connection.execute(target.insert(), values)
             return
-        names = list(rows[0])
-        encoders = encoders_of([target.c[name] for name in names], self._types)
-        records = (
-            tuple(row[name] if code is None else code(row[name]) for name, code in zip(names, encoders, strict=True))
-            for row in rows
-        )
         await connection.exec_driver_sql("SELECT 1")  # the driver has begun the transaction from here on
         driver = (await connection.get_raw_connection()).driver_connection
         assert isinstance(driver, asyncpg.Connection)
-        await driver.copy_records_to_table(target.name, records=records, columns=names)
+        records = encode([target.c[name] for name in columns], rows, self._types)
+        await driver.copy_records_to_table(target.name, records=records, columns=columns)
 
     def migration_lock(self, connection: Connection) -> None:
         """Take an advisory lock for the transaction."""

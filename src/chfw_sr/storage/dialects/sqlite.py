@@ -30,7 +30,7 @@ from sqlalchemy.sql.expression import ColumnClause
 
 from chfw_sr.storage.tables import counters
 
-from .base import SqlDialect, Upsert, encoders_of, original_of
+from .base import SqlDialect, Upsert, encode, original_of
 from .sqlite_driver import QuickConnection
 
 
@@ -47,6 +47,7 @@ class SQLite(SqlDialect):
         "PRAGMA journal_mode = WAL",
         "PRAGMA synchronous = FULL",
         "PRAGMA foreign_keys = ON",
+        "PRAGMA cache_size = -32768",  # KiB
     )
     _TRANSIENT = frozenset(
         {
@@ -90,10 +91,7 @@ class SQLite(SqlDialect):
 
     def rows(self, name: str, columns: Sequence[ColumnClause[Any]], data: Sequence[Sequence[Any]]) -> FromClause:
         """Give values as a table, through `json_each`."""
-        encoders = encoders_of(columns, self._types)
-        encoded = [
-            [value if code is None else code(value) for code, value in zip(encoders, row, strict=True)] for row in data
-        ]
+        encoded = [list(row) for row in encode(columns, data, self._types)]
         each = func.json_each(bindparam(None, json.dumps(encoded), type_=Text)).table_valued(
             "value", name=f"{name}_json"
         )
@@ -137,10 +135,17 @@ class SQLite(SqlDialect):
         last: int = (await connection.execute(moved.returning(counters.c.value))).scalar_one()
         return last - count + 1
 
-    async def bulk_insert(self, connection: AsyncConnection, target: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    async def load(
+        self, connection: AsyncConnection, target: Table, columns: Sequence[str], rows: Sequence[Sequence[Any]]
+    ) -> None:
         """Insert with one prepared statement."""
-        if rows:
-            await connection.execute(target.insert(), list(rows))
+        if not rows:
+            return
+        quote = self._types.identifier_preparer.quote
+        names, marks = ", ".join(map(quote, columns)), ", ".join("?" * len(columns))
+        encoded = encode([target.c[name] for name in columns], rows, self._types)
+        statement = f"INSERT INTO {target.name} ({names}) VALUES ({marks})"  # noqa: S608 - of our own names
+        await connection.exec_driver_sql(statement, [tuple(row) for row in encoded])
 
     def migration_lock(self, connection: Connection) -> None:
         """Do nothing: this is the only writer."""
