@@ -42,6 +42,10 @@ NO_CAMPAIGN = CampaignID("no-such-campaign")
 class Load:
     """Clients of all Users, and what they have agreed among themselves.
 
+    Attributes:
+        over: set from outside; nothing new is begun then.
+        clocked: the campaigns that the clock is to lead through their pilot.
+
     Args:
         scene: who they are.
         ledger: where they note what they send and what is owed.
@@ -62,6 +66,7 @@ class Load:
         self._open: list[int] = []
         self._opened = asyncio.Event()
         self.over = asyncio.Event()
+        self.clocked: set[CampaignID] = set()
         self.garbage = 0
 
     def heard(self, arrival: Arrival) -> None:
@@ -150,6 +155,7 @@ class Load:
             now = datetime.now(UTC)
             window = Window(window_id=1, start=now + timedelta(seconds=3), end=now + timedelta(seconds=4))
             if await self._publish(number, now + timedelta(seconds=2.5), window, "E112104", "E112105", "E112106"):
+                self._owe_clock(number)
                 return
 
     async def _create(self, number: int, period: Period, notice_days: int) -> None:
@@ -179,6 +185,14 @@ class Load:
             self._ledger.owes(supplier, "N901", _name(number))
         self._owe_stage(number)
         return True
+
+    def _owe_clock(self, number: int) -> None:
+        """Note what the clock owes: confirmed, begun, complete."""
+        for _ in range(3):
+            self._owe_stage(number)
+        for supplier in {lead(each) for each in self._scene.hubs_of(number)}:
+            self._ledger.owes(supplier, "N905", _name(number))
+        self.clocked.add(_name(number))
 
     def _owe_stage(self, number: int) -> None:
         for each in ({lead(one) for one in self._scene.hubs_of(number)}) | {OPERATOR}:

@@ -15,7 +15,7 @@ from chfw_sr.broker import topology
 from chfw_sr.storage import migrations
 from chfw_sr.storage.store import create_store
 
-from .evidence import QUIET, Condition, Sender, Subscribers, depths, drain, eventually, evidence, unfinished
+from .evidence import QUIET, Condition, Sender, Subscribers, depths, drain, eventually, evidence, stages, unfinished
 from .figures import Figures
 from .fleet import Fleet
 from .ledger import SR, Ledger
@@ -121,6 +121,7 @@ class Play:
         """
         for _ in range(3):  # what a process has in hand when it is told to end comes back to the queue
             with suppress(AssertionError):  # the ledger says it better
+                await eventually(self._pilots_complete, seconds, "the clock has done its work")
                 await eventually(self._at_rest, seconds, "no requests wait, the outbox is empty")
             await self.fleet.retire()
             if await self._at_rest():
@@ -137,6 +138,10 @@ class Play:
         assert not self.fleet.exits, "\n".join(
             f"{each.name} ended with {each.code}: {each.log}" for each in self.fleet.exits
         )
+
+    async def _pilots_complete(self) -> bool:
+        found = await stages(self.database_url) if self.load.clocked else {}
+        return all(found[campaign] == "PilotComplete" for campaign in self.load.clocked)
 
     async def _at_rest(self) -> bool:
         try:
