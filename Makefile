@@ -36,14 +36,14 @@ demo: $(VENV)/runtime
 	@echo "Look around: $(BIN)/chfw-sr --database sqlite+aiosqlite:///$(DEMO)/replay.sqlite3 campaign list"
 
 test: $(VENV)/dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report= $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --ignore tests/faults -n 3 --dist worksteal --cov --cov-report= $(PYTEST_ARGS)
 	$(BIN)/python -m coverage report --fail-under=90
 	$(BIN)/python -m coverage report --fail-under=100 --include='src/chfw_sr/messages/*,src/chfw_sr/wire/*,src/chfw_sr/campaign/*'
 
 # Kills processes, servers and connections for about an hour; docs/reliability.md keeps its figures.
 test-faults: $(VENV)/dev
 	mkdir -p build
-	CHFW_SR_TEST_FIGURES=$(CURDIR)/build/faults.md $(BIN)/python -m pytest tests/faults -m faults $(PYTEST_ARGS)
+	CHFW_SR_TEST_FIGURES=$(CURDIR)/build/faults.md $(BIN)/python -m pytest tests/faults -m '' $(PYTEST_ARGS)
 	@cat build/faults.md
 
 lint: $(VENV)/dev

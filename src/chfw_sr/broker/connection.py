@@ -142,6 +142,7 @@ def _split(url: str) -> SplitResult:
 def _tls(*, cafile: Path | None, certfile: Path | None, keyfile: Path | None) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=cafile)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2  # whatever the system's default is
         if certfile is not None:
             context.load_cert_chain(certfile, keyfile)
     except OSError as error:  # also ssl.SSLError

@@ -105,6 +105,9 @@ def settings(context: typer.Context, as_json: JsonOption = False) -> None:
     """Print every setting that is in force, what it is for, and whether it differs from its default.
 
     Passwords are not printed.
+
+    Example:
+      chfw-sr settings --json
     """
     show(settings_of(context), as_json=as_json)
 
@@ -131,6 +134,9 @@ def healthcheck(
     """Ask a running process of this machine how it is. Prints its answer; exit code 0 if it is well, 1 if not.
 
     Exit code 3 if there is no answer. For a container's health check, or a script.
+
+    Example:
+      chfw-sr healthcheck --metrics-port 9464
     """
     options = {"database_url": context.obj.database, "metrics_host": metrics_host, "metrics_port": metrics_port}
     settings = load_settings(options)
@@ -156,6 +162,9 @@ def apply(context: typer.Context) -> None:
     """Make every exchange and queue that is not there yet, those of every registered User among them.
 
     Doing it twice does no harm; nothing is ever deleted or changed. users import does the same for its Users.
+
+    Example:
+      chfw-sr topology apply
     """
     declare(settings_of(context), _users(context))
 
@@ -177,7 +186,11 @@ def declare(settings: Settings, users: Sequence[EUI]) -> None:
 
 @command(topology, "check")
 def check(context: typer.Context, as_json: JsonOption = False) -> None:
-    """Print what is missing or different on RabbitMQ; exit code 1 if anything is. Changes nothing."""
+    """Print what is missing or different on RabbitMQ; exit code 1 if anything is. Changes nothing.
+
+    Example:
+      chfw-sr topology check --json
+    """
     settings = settings_of(context)
     findings = asyncio.run(check_topology(settings, _users(context)))
     if as_json:
