@@ -237,7 +237,9 @@ async def clock_jumps(it: Play, file: Path, times: int) -> None:
     """The clock of all processes jumps ahead by hours and back; a relay dies in what is then the future."""
 
     def clock(ahead_seconds: int) -> None:
-        file.write_text(str(ahead_seconds))
+        new = file.with_suffix(".new")
+        new.write_text(str(ahead_seconds))
+        new.replace(file)  # at once: processes read it all the time
 
     clock(0)
     settings = {"CHFW_SR_TEST_CLOCK": str(file)}
