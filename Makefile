@@ -10,7 +10,7 @@ DEMO := demo-out
 help:
 	@echo "make demo      set up, replay a whole firmware campaign, say where its messages lie"
 	@echo "make test      set up, run every test (server tests where servers are reachable)"
-	@echo "make test-faults  kill processes, servers and connections under load for about an hour (needs both servers)"
+	@echo "make test-faults  kill processes, servers and connections under load for about half an hour (needs both servers)"
 	@echo "make lint      ruff, mypy, import layers"
 	@echo "make fixtures  make fixtures/ anew with its script"
 	@echo "make docs      make the generated pages of docs/ anew"
@@ -40,7 +40,7 @@ test: $(VENV)/dev
 	$(BIN)/python -m coverage report --fail-under=90
 	$(BIN)/python -m coverage report --fail-under=100 --include='src/chfw_sr/messages/*,src/chfw_sr/wire/*,src/chfw_sr/campaign/*'
 
-# Kills processes, servers and connections for about an hour; docs/reliability.md keeps its figures.
+# Kills processes, servers and connections for about half an hour; docs/reliability.md keeps its figures.
 test-faults: $(VENV)/dev
 	mkdir -p build
 	CHFW_SR_TEST_FIGURES=$(CURDIR)/build/faults.md $(BIN)/python -m pytest tests/faults -m '' $(PYTEST_ARGS)
