@@ -13,7 +13,8 @@ from chfw_sr.campaign.changes import CampaignSaved
 from chfw_sr.campaign.clock import decide_step, due_at, needs_of_step
 from chfw_sr.campaign.decision import Decision, Policy
 from chfw_sr.campaign.decisions import decide, needs_of
-from chfw_sr.campaign.facts import Facts, Needs
+from chfw_sr.campaign.facts import Needs
+from chfw_sr.campaign.model import Campaign
 from chfw_sr.messages import Alert, CampaignID, ServiceRequest
 
 from .ports import Cause, UnitOfWork
@@ -50,13 +51,12 @@ class Conduct:
         authorise(request, sender.user)  # before 50,000 hubs are looked up for somebody who may not ask
         needs = needs_of(request)
         facts = await self.work.facts(needs)
-        if await self._settle(self._due(facts)):
+        if await self._settle(known.campaign for _, known in sorted(facts.campaigns.items())):
             facts = await self.work.facts(needs)
         decision = decide(request, facts, self.now, self.policy)
         await self._carry_out(decision, Cause(self.now, request.request_id))
-        await self._settle(
-            change.campaign.campaign_id for change in decision.changes if isinstance(change, CampaignSaved)
-        )
+        saved = [change.campaign for change in decision.changes if isinstance(change, CampaignSaved)]
+        await self._settle({campaign.campaign_id: campaign for campaign in saved}.values())
         return decision
 
     async def clock(self, campaign_id: CampaignID) -> int:
@@ -64,22 +64,19 @@ class Conduct:
         for steps in range(MAX_STEPS):
             facts = await self.work.facts(Needs(campaign=campaign_id))
             campaign = facts.campaigns[campaign_id].campaign
-            due = due_at(campaign)
-            if due is None or due > self.now:
+            if not self._is_due(campaign):
                 return steps
             facts = await self.work.facts(needs_of_step(campaign, self.now))
             await self._carry_out(decide_step(facts, campaign_id, self.now, self.policy), Cause(self.now))
         raise RuntimeError(f"campaign {campaign_id} takes no end of steps at {self.now.isoformat()}")
 
-    def _due(self, facts: Facts) -> list[CampaignID]:
-        return [
-            campaign_id
-            for campaign_id, known in sorted(facts.campaigns.items())
-            if (due := due_at(known.campaign)) is not None and due <= self.now
-        ]
+    def _is_due(self, campaign: Campaign) -> bool:
+        due = due_at(campaign)
+        return due is not None and due <= self.now
 
-    async def _settle(self, campaign_ids: Iterable[CampaignID]) -> int:
-        return sum([await self.clock(campaign_id) for campaign_id in dict.fromkeys(campaign_ids)])
+    async def _settle(self, campaigns: Iterable[Campaign]) -> int:
+        """Take the due steps of campaigns that are known as they stand; one that has none costs nothing."""
+        return sum([await self.clock(each.campaign_id) for each in campaigns if self._is_due(each)])
 
     async def _carry_out(self, decision: Decision, cause: Cause) -> None:
         await self.work.apply(decision.changes, cause)
