@@ -17,15 +17,6 @@ QUARANTINE = "chfw.quarantine"
 UNROUTED = "chfw.unrouted"
 """Alerts and responses for which no queue was declared: kept, so that nothing is lost."""
 
-HEADER_CODE = "x-chfw-code"
-"""Header of a quarantined message: the response code."""
-
-HEADER_REASON = "x-chfw-reason"
-"""Header of a quarantined message: why it lies there."""
-
-HEADER_RECEIVED = "x-chfw-received"
-"""Header of a quarantined message: when it came in (xs:dateTime)."""
-
 
 def alerts_queue(eui: EUI) -> str:
     """Name the queue that keeps a User's alerts."""

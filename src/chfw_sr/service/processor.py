@@ -37,6 +37,9 @@ from .dispatch import Letter, Outgoing, dispatch
 from .observer import Observer, Unobserved
 from .outcome import DEFECT, Ending, Outcome
 from .ports import (
+    HEADER_CODE,
+    HEADER_REASON,
+    HEADER_RECEIVED,
     Claim,
     ClaimStatus,
     Clock,
@@ -327,7 +330,7 @@ def _reply(
         type=srv or "",
         octets=octets,
         correlation_id=delivery.correlation_id or str(request_id),
-        headers={"x-chfw-code": code},
+        headers={HEADER_CODE: code},
     )
 
 
@@ -352,5 +355,5 @@ async def _quarantine(work: UnitOfWork, delivery: Delivery, code: str, reason: s
         type=code,
         octets=delivery.octets,
         correlation_id=delivery.correlation_id,
-        headers={"x-chfw-code": code, "x-chfw-reason": reason, "x-chfw-received": now.isoformat()},
+        headers={HEADER_CODE: code, HEADER_REASON: reason, HEADER_RECEIVED: now.isoformat()},
     )

@@ -24,7 +24,7 @@ from chfw_sr.messages import CampaignID
 
 from .clockwork import Clockwork
 from .outcome import Outcome
-from .ports import Consumer, MessageKind, OutboxMessage, Publisher, PublishResult, Store
+from .ports import HEADER_CODE, Consumer, MessageKind, OutboxMessage, Publisher, PublishResult, Store
 from .processor import Processor
 from .relay import Relay
 from .scenario import Scenario, Step
@@ -101,7 +101,7 @@ class Recorder:
         path = folder / f"{self._numbers[folder]:04}-{code_of(message)}.xml"
         path.write_bytes(message.octets)
         if message.kind is MessageKind.QUARANTINE:
-            path.with_suffix(".json").write_text(json.dumps(dict(message.headers), indent=2) + "\n", "utf-8")
+            path.with_suffix(".json").write_bytes(headers_of(message))
         self.written += 1
 
 
@@ -120,7 +120,12 @@ def folder_of(root: Path, message: OutboxMessage) -> Path:
 
 def code_of(message: OutboxMessage) -> str:
     """Give the code that stands in the name of a message's file: of an alert its own, else the response code."""
-    return message.headers.get("x-chfw-code", message.type)
+    return message.headers.get(HEADER_CODE, message.type)
+
+
+def headers_of(message: OutboxMessage) -> bytes:
+    """Write the headers of a quarantined message as JSON, to lie beside it."""
+    return json.dumps(dict(message.headers), indent=2).encode() + b"\n"
 
 
 def _file_name(text: str) -> str:

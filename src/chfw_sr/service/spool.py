@@ -10,7 +10,6 @@ octets; numbers grow in the order in which a recipient's messages are to be read
 """
 
 import asyncio
-import json
 import logging
 import os
 from collections import deque
@@ -19,7 +18,7 @@ from itertools import count, islice
 from pathlib import Path
 
 from .ports import Delivery, MessageKind, OutboxMessage, PublishResult, Unavailable
-from .replay import code_of, folder_of
+from .replay import code_of, folder_of, headers_of
 
 logger = logging.getLogger(__name__)
 
@@ -174,7 +173,7 @@ class SpoolPublisher:
                 folders.add(folder)
             path = folder / f"{message.id:012}-{code_of(message)}.xml"
             if message.kind is MessageKind.QUARANTINE:
-                _write(path.with_suffix(".json"), json.dumps(dict(message.headers), indent=2).encode() + b"\n")
+                _write(path.with_suffix(".json"), headers_of(message))
             _write(path, message.octets)
             results.append(PublishResult.CONFIRMED)
         for folder in _with_parents(folders, self._out.parent):

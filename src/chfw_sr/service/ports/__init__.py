@@ -7,7 +7,18 @@ the relay's. The `Register` and the `Queries` are for people: who and what there
 from .basics import Clock, Unavailable
 from .bus import Consumer, Delivery, Publisher, PublishResult
 from .inbox import Claim, Claimed, ClaimStatus, InboxRecord, Quarantined
-from .outbox import REPLY_LANES, MessageKind, Outbox, OutboxEntry, OutboxMessage, OutboxStatus, furthest_lease
+from .outbox import (
+    HEADER_CODE,
+    HEADER_REASON,
+    HEADER_RECEIVED,
+    REPLY_LANES,
+    MessageKind,
+    Outbox,
+    OutboxEntry,
+    OutboxMessage,
+    OutboxStatus,
+    furthest_lease,
+)
 from .queries import DEPTH_LIMIT, ActivationRow, CampaignView, Depths, HistoryRow, HubView, InboxEntry, Queries
 from .register import ImportCount, Register, UserRecord
 from .store import Store
@@ -15,6 +26,9 @@ from .unit_of_work import Cause, Lease, UnitOfWork
 
 __all__ = [
     "DEPTH_LIMIT",
+    "HEADER_CODE",
+    "HEADER_REASON",
+    "HEADER_RECEIVED",
     "REPLY_LANES",
     "ActivationRow",
     "CampaignView",

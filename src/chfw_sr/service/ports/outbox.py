@@ -7,6 +7,15 @@ from enum import StrEnum
 from typing import Protocol
 from zlib import crc32
 
+HEADER_CODE = "x-chfw-code"
+"""Header of a Service Response or of quarantined input: the response code."""
+
+HEADER_REASON = "x-chfw-reason"
+"""Header of quarantined input: why it lies there."""
+
+HEADER_RECEIVED = "x-chfw-received"
+"""Header of quarantined input: when it came in (xs:dateTime)."""
+
 
 class MessageKind(StrEnum):
     """Where a message goes."""
