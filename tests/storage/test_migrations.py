@@ -9,6 +9,7 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
 from chfw_sr.storage import migrations
@@ -53,6 +54,10 @@ async def schema(store: SqlStore) -> list[Any]:
     return [await ask(store, each) for each in (POSTGRESQL_INDEXES, POSTGRESQL_COLUMNS, POSTGRESQL_CONSTRAINTS)]
 
 
+def test_the_newest_revision_is_the_one_that_this_version_needs() -> None:
+    assert ScriptDirectory.from_config(migrations._config()).get_current_head() == migrations.HEAD
+
+
 async def test_the_migrated_schema_equals_the_declared_one_as_alembic_sees_it(store: SqlStore) -> None:
     def differences(connection: Connection) -> list[Any]:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
@@ -88,7 +93,7 @@ async def test_a_new_database_is_brought_up_to_date(empty_url: str) -> None:
         await migrations.check(empty_url)
     assert await migrations.current(empty_url) is None
     await migrations.upgrade(empty_url)
-    assert await migrations.current(empty_url) == migrations.head()
+    assert await migrations.current(empty_url) == migrations.HEAD
     await migrations.check(empty_url)
 
 

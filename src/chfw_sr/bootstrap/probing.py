@@ -37,7 +37,6 @@ class Probe:
         self._observer = observer
         self._clock = clock
         self._patience_seconds = patience_seconds
-        self._schema = migrations.head()
         self._depths: Depths | None = None
 
     async def look(self) -> bool:
@@ -52,8 +51,8 @@ class Probe:
 
     async def _look_at_database(self) -> str:
         revision = await migrations.current(self._store)
-        if revision != self._schema:
-            return f"the schema is of revision {revision}; this version needs {self._schema}"
+        if revision != migrations.HEAD:
+            return f"the schema is of revision {revision}; this version needs {migrations.HEAD}"
         self._depths = await self._store.queries.depths()
         return OK
 

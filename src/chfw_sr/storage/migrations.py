@@ -1,17 +1,25 @@
-"""Brings a database's schema up to date, with alembic; also inside a running event loop."""
+"""Brings a database's schema up to date, with alembic; also inside a running event loop.
+
+alembic is imported where it is used: only a migration needs it, and it takes longer to import than a command to run.
+"""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, column, inspect, select, table
 
 from chfw_sr.resources import resource_directory
 
 from .store import SqlStore, create_store
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+HEAD = "0003"
+"""The newest revision in `migrations/versions/`: the schema that this version needs."""
+
+_VERSION = table("alembic_version", column("version_num"))
 
 
 class SchemaOutdated(Exception):  # noqa: N818 - it names the state of the database
@@ -42,14 +50,7 @@ async def current(target: str | SqlStore) -> str | None:
         Unavailable: if the database cannot be reached.
     """
     async with _store(target) as store, store.database.read() as connection:
-        return await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
-
-
-def head() -> str:
-    """Give the revision that this version needs."""
-    revision = ScriptDirectory.from_config(_config()).get_current_head()
-    assert revision is not None
-    return revision
+        return await connection.run_sync(_current)
 
 
 async def check(target: str | SqlStore) -> None:
@@ -62,21 +63,32 @@ async def check(target: str | SqlStore) -> None:
         SchemaOutdated: if it is not.
         Unavailable: if the database cannot be reached.
     """
-    found, needed = await current(target), head()
+    found = await current(target)
     if found is None:
         raise SchemaOutdated("the database has no schema yet")
-    if found != needed:
-        raise SchemaOutdated(f"the database's schema is of revision {found}; this version needs {needed}")
+    if found != HEAD:
+        raise SchemaOutdated(f"the database's schema is of revision {found}; this version needs {HEAD}")
+
+
+def _current(connection: Connection) -> str | None:
+    if not inspect(connection).has_table(_VERSION.name):
+        return None
+    revision: str | None = connection.scalar(select(_VERSION.c.version_num))
+    return revision
 
 
 def _upgrade(connection: Connection, store: SqlStore) -> None:
+    from alembic import command  # noqa: PLC0415 - see above
+
     store.database.dialect.migration_lock(connection)
     config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
 
 
-def _config() -> Config:
+def _config() -> "Config":
+    from alembic.config import Config  # noqa: PLC0415 - see above
+
     config = Config()
     config.set_main_option("script_location", str(resource_directory("migrations")).replace("%", "%%"))
     return config
