@@ -3,16 +3,17 @@ import os
 import shutil
 from pathlib import Path
 
+import aio_pika
 import pytest
 
 from chfw_sr import bootstrap
+from chfw_sr.broker.topology import Topology
 from chfw_sr.settings import PREFIX, TEST_PREFIX
 from chfw_sr.storage import migrations
 from chfw_sr.storage.store import create_store
-from tests.broker.vhost import new_vhost
 from tests.servers import _database, _migrated_postgresql, postgresql_server, postgresql_url
 
-from .site import Site
+from .site import DCC, OPERATOR, Site
 
 __all__ = ["_database", "_migrated_postgresql", "postgresql_server", "postgresql_url"]
 
@@ -59,7 +60,18 @@ async def store(site):
 
 
 @pytest.fixture
-def server_site(tmp_path, postgresql_url) -> Site:
-    """A site on PostgreSQL and on a RabbitMQ virtual host of its own."""
-    with new_vhost() as vhost:
-        yield populated(Site(tmp_path, postgresql_url, {"amqp_url": vhost.url, "heartbeat_seconds": 1}))
+def server_site(tmp_path, postgresql_url, rabbitmq_url) -> Site:
+    """A site on PostgreSQL and on a RabbitMQ virtual host in which nothing is."""
+    yield populated(Site(tmp_path, postgresql_url, {"amqp_url": rabbitmq_url, "heartbeat_seconds": 1}))
+    asyncio.run(_emptied(rabbitmq_url))
+
+
+async def _emptied(url: str) -> None:
+    """Delete the topology: a new virtual host for each test takes several seconds."""
+    topology = Topology.of_service() + Topology.of_users([DCC, OPERATOR])
+    async with await aio_pika.connect(url) as connection:
+        channel = await connection.channel()
+        for queue in topology.queues:
+            await channel.queue_delete(queue.name)
+        for exchange in topology.exchanges:
+            await channel.exchange_delete(exchange.name)
