@@ -161,6 +161,11 @@ def test_the_certificate_s_end_is_shown(observer) -> None:
     assert value(observer, "signing_certificate_expires_timestamp_seconds") == AT.timestamp()
 
 
+def test_steps_that_met_a_defect_are_counted(observer) -> None:
+    observer.stalled("C-1")
+    assert value(observer, "clock_defects_total") == 1
+
+
 def test_two_observers_do_not_disturb_each_other(observer, health) -> None:
     other = PrometheusObserver(health)
     observer.stepped("c", 3)

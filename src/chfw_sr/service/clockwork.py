@@ -1,6 +1,11 @@
-"""The clock: due steps → the same decision → the same transaction."""
+"""The clock: due steps → the same decision → the same transaction.
+
+A campaign whose step meets a defect of ours is left as it is, loudly, and looked at again after a while; it holds up
+no other campaign.
+"""
 
 import logging
+from datetime import datetime, timedelta
 
 from structlog.contextvars import bound_contextvars
 
@@ -11,11 +16,14 @@ from chfw_sr.wire import Signer
 from .conduct import Conduct
 from .dispatch import dispatch
 from .observer import Observer, Unobserved
-from .ports import Clock, Lease, Store
+from .ports import Clock, Lease, Store, Unavailable
 
 logger = logging.getLogger(__name__)
 
 CAMPAIGNS_A_TICK = 100
+
+REST = timedelta(minutes=1)
+"""How long a campaign is left alone after its step met a defect."""
 
 
 class Clockwork:
@@ -46,6 +54,7 @@ class Clockwork:
         self._policy = policy
         self._clock = clock
         self._observer = observer or Unobserved()
+        self._resting: dict[CampaignID, datetime] = {}
 
     async def tick(self, lease: Lease | None = None) -> int:
         """Take every step that is due, one transaction a campaign; give how many steps there were.
@@ -56,11 +65,25 @@ class Clockwork:
         Raises:
             Unavailable: if the store is down or the lease has changed hands; what was done is done, the rest is due.
         """
+        now = self._clock.now()
+        self._resting = {each: since for each, since in self._resting.items() if timedelta() <= now - since < REST}
         steps = 0
-        for campaign_id in await self._store.due_campaigns(self._clock.now(), CAMPAIGNS_A_TICK):
-            with bound_contextvars(campaign_id=campaign_id):
-                steps += await self._advance(campaign_id, lease)
+        for campaign_id in await self._store.due_campaigns(now, CAMPAIGNS_A_TICK + len(self._resting)):
+            if campaign_id not in self._resting:
+                with bound_contextvars(campaign_id=campaign_id):
+                    steps += await self._try(campaign_id, lease)
         return steps
+
+    async def _try(self, campaign_id: CampaignID, lease: Lease | None) -> int:
+        try:
+            return await self._advance(campaign_id, lease)
+        except Unavailable:
+            raise
+        except Exception:
+            logger.exception("a defect met a step of campaign %s; it is left as it is for %s", campaign_id, REST)
+            self._observer.stalled(campaign_id)
+            self._resting[campaign_id] = self._clock.now()
+            return 0
 
     async def _advance(self, campaign_id: CampaignID, lease: Lease | None) -> int:
         now = self._clock.now()

@@ -53,6 +53,10 @@ class Observer(Protocol):
         """Tell of clock-driven steps that a campaign took."""
         ...
 
+    def stalled(self, campaign_id: str) -> None:
+        """Tell of a campaign whose clock-driven step met a defect; it will be tried again after a while."""
+        ...
+
     def came_round(self, loop: Loop) -> None:
         """Tell that a loop came round, or tried again: it is not stuck."""
         ...
@@ -79,6 +83,9 @@ class Unobserved:
         """Do nothing."""
 
     def stepped(self, campaign_id: str, steps: int) -> None:
+        """Do nothing."""
+
+    def stalled(self, campaign_id: str) -> None:
         """Do nothing."""
 
     def came_round(self, loop: Loop) -> None:

@@ -59,6 +59,7 @@ class PrometheusObserver:
         self._publish_age = histogram("publish_age_seconds", "From the outbox to the bus's confirm.", "kind")
         self._retries = counter("retries", "Attempts that met a server that was away or busy.", "what")
         self._steps = counter("clock_steps", "Clock-driven steps that campaigns took.")
+        self._stalled = counter("clock_defects", "Clock-driven steps that met a defect; tried again after a while.")
 
     def _make_gauges(self) -> None:
         def gauge(name: str, text: str, *labels: str) -> Gauge:
@@ -102,6 +103,10 @@ class PrometheusObserver:
     def stepped(self, campaign_id: str, steps: int) -> None:  # noqa: ARG002 - a campaign makes no label
         """Count clock-driven steps."""
         self._steps.inc(steps)
+
+    def stalled(self, campaign_id: str) -> None:  # noqa: ARG002 - a campaign makes no label
+        """Count a step that met a defect."""
+        self._stalled.inc()
 
     def came_round(self, loop: Loop) -> None:
         """Pass it on."""
