@@ -45,6 +45,16 @@ class LogFormat(StrEnum):
     CONSOLE = "console"
 
 
+class _File(TomlConfigSettingsSource):
+    """The settings file. A private key does not belong into it: nobody checks who can read it."""
+
+    def __call__(self) -> dict[str, Any]:
+        found = super().__call__()
+        if "signing_key_pem" in found:
+            raise SettingsError(f"signing_key_pem: from the environment only, not from {CONFIG_FILE}")
+        return found
+
+
 class Settings(BaseSettings):
     """Everything that an operator can set. Secrets do not show in `repr` or in errors."""
 
@@ -70,6 +80,9 @@ class Settings(BaseSettings):
     ] = EUI("90-B3-D5-1F-30-00-00-02")
     signing_key: Annotated[
         Path | None, Field(description="PEM file of the private key that signs responses and alerts.")
+    ] = None
+    signing_key_pem: Annotated[
+        SecretStr | None, Field(description="That key itself, as PEM text; from the environment only.")
     ] = None
     signing_certificate: Annotated[Path | None, Field(description="PEM file of the certificate of that key.")] = None
 
@@ -145,7 +158,10 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _key_and_certificate(self) -> Self:
-        if (self.signing_key is None) != (self.signing_certificate is None):
+        keys = [key for key in (self.signing_key, self.signing_key_pem) if key is not None]
+        if len(keys) > 1:
+            raise ValueError("signing_key and signing_key_pem are two ways to give one key; set one of them")
+        if bool(keys) != (self.signing_certificate is not None):
             raise ValueError("signing_key and signing_certificate go together")
         if (self.amqp_key is None) != (self.amqp_certificate is None):
             raise ValueError("amqp_key and amqp_certificate go together")
@@ -181,7 +197,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Flags before environment before the file; nothing else is read."""
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, CONFIG_FILE)
+        return init_settings, env_settings, _File(settings_cls, CONFIG_FILE)
 
 
 def load_settings(flags: Mapping[str, Any] | None = None, environment: Mapping[str, str] | None = None) -> Settings:
@@ -228,7 +244,8 @@ def shown(settings: Settings) -> Iterator[ShownSetting]:
     """
     for name, field in Settings.model_fields.items():
         value = getattr(settings, name)
-        yield ShownSetting(name, _text(value), value != field.default, field.description or "")
+        text = "***" if name == "signing_key_pem" and value else _text(value)
+        yield ShownSetting(name, text, value != field.default, field.description or "")
 
 
 def _text(value: object) -> str:

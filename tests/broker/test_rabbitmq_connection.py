@@ -275,6 +275,7 @@ def issue(folder: Path, name: str, issuer: tuple[x509.Certificate, ec.EllipticCu
     holder.key.write_bytes(
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
+    holder.key.chmod(0o600)
     return holder
 
 

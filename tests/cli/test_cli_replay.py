@@ -26,6 +26,7 @@ def operator(on_store, tmp_path, monkeypatch):
     certificate, key = made[DCC]
     (tmp_path / "dcc.pem").write_bytes(certificate_pem(certificate))
     (tmp_path / "dcc.key.pem").write_bytes(key_pem(key))
+    (tmp_path / "dcc.key.pem").chmod(0o600)
     monkeypatch.setenv("CHFW_SR_SIGNING_KEY", str(tmp_path / "dcc.key.pem"))
     monkeypatch.setenv("CHFW_SR_SIGNING_CERTIFICATE", str(tmp_path / "dcc.pem"))
     certificate, key = made[OPERATOR]

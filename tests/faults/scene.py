@@ -113,6 +113,7 @@ class Scene:
         """Write the DCC's key and certificate; give the settings that name them."""
         key, certificate = folder / "dcc.key", folder / "dcc.pem"
         key.write_bytes(key_pem(self.dcc_key))
+        key.chmod(0o600)
         certificate.write_bytes(certificate_pem(self.dcc_certificate))
         return {
             "CHFW_SR_SIGNING_KEY": str(key),

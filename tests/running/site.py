@@ -55,6 +55,7 @@ class Site:
         certificate, key = issue(authority, DCC, "DCC", now - DAY, now + 365 * DAY)
         (self.folder / "dcc.pem").write_bytes(certificate_pem(certificate))
         (self.folder / "dcc.key.pem").write_bytes(key_pem(key))
+        (self.folder / "dcc.key.pem").chmod(0o600)
         certificate, key = issue(authority, OPERATOR, "Operator", now - DAY, now + 365 * DAY)
         self.operator = UserRecord(
             User(OPERATOR, "Operator", frozenset({Role.DCC})), (TrustedCertificate(certificate, OPERATOR),)

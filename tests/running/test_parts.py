@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from chfw_sr.bootstrap.buses import RabbitBus, Roles, SpoolBus, server_of
-from chfw_sr.bootstrap.parts import load_signer
+from chfw_sr.bootstrap.keys import load_signer
 from chfw_sr.bootstrap.probing import Probe
 from chfw_sr.bootstrap.process import Process
 from chfw_sr.bootstrap.running import Signals, check_certificate, run

@@ -1,12 +1,12 @@
 """The only place that wires things together. Nothing connects before it is asked to."""
 
+from .keys import load_published_signer, load_signer
 from .parts import (
     SystemClock,
     build_clockwork,
     build_processor,
     build_relay,
     create_store,
-    load_signer,
     migrate,
     open_store,
     policy_of,
@@ -19,6 +19,7 @@ __all__ = [
     "build_processor",
     "build_relay",
     "create_store",
+    "load_published_signer",
     "load_signer",
     "migrate",
     "open_replay",

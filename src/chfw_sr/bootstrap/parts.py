@@ -36,20 +36,6 @@ def policy_of(settings: Settings) -> Policy:
     )
 
 
-def load_signer(settings: Settings) -> Signer:
-    """Read the DCC's key and certificate.
-
-    Raises:
-        SettingsError: if they are not set, cannot be read or do not belong together.
-    """
-    if settings.signing_key is None or settings.signing_certificate is None:
-        raise SettingsError("signing_key and signing_certificate are not set: nothing can be signed without them")
-    try:
-        return Signer.from_pem(settings.signing_key.read_bytes(), settings.signing_certificate.read_bytes())
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"signing_key, signing_certificate: {error}") from error
-
-
 async def migrate(settings: Settings) -> None:
     """Bring the database's schema up to date, creating it if need be.
 

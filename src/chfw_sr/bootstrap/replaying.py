@@ -13,13 +13,15 @@ from chfw_sr.service.registration import InvalidFile, read_inventory, read_users
 from chfw_sr.service.replay import ManualClock, Recorder, Replay, StepResult
 from chfw_sr.service.scenario import Scenario
 from chfw_sr.settings import Settings
+from chfw_sr.wire import Signer
 
-from .parts import SystemClock, build_clockwork, build_processor, build_relay, load_signer
+from .keys import load_published_signer, load_signer
+from .parts import SystemClock, build_clockwork, build_processor, build_relay
 
 
 @asynccontextmanager
 async def open_replay(
-    settings: Settings, store: Store, out: Path, clock: ManualClock | None = None
+    settings: Settings, store: Store, out: Path, clock: ManualClock | None = None, signer: Signer | None = None
 ) -> AsyncIterator[Replay]:
     """Wire the whole service on an in-process bus, for files that are fed in one by one.
 
@@ -28,13 +30,14 @@ async def open_replay(
         store: an open store.
         out: the folder that gets every emitted message; must be empty or absent.
         clock: a clock to be run; the machine's clock if None.
+        signer: the DCC's key; the one of the settings if None.
     """
     bus = InProcessBus(delivery_limit=settings.delivery_limit)
     for record in await store.register.users():
         bus.declare_user(record.user.eui)
     consumer = bus.consumer()
     recorder = Recorder(bus.publisher(), out)
-    signer, time_source = load_signer(settings), clock or SystemClock()
+    signer, time_source = signer or load_signer(settings), clock or SystemClock()
     try:
         yield Replay(
             store=store,
@@ -83,7 +86,8 @@ async def play_scenario(
     await store.register.save_users(read_users(folder / scenario.users), scenario.begins)
     if scenario.inventory is not None:
         await store.register.import_hubs(_chunks(folder / scenario.inventory), scenario.begins)
-    async with open_replay(settings, store, out, ManualClock(scenario.begins)) as replay:
+    signer = load_published_signer(folder / scenario.signing_key, folder / scenario.signing_certificate)
+    async with open_replay(settings, store, out, ManualClock(scenario.begins), signer) as replay:
         async for result in replay.scenario(scenario, folder):
             yield result
 

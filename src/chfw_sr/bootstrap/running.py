@@ -24,7 +24,8 @@ from chfw_sr.telemetry.server import TelemetryServer
 from chfw_sr.wire import check_libxml2, holder_eui
 
 from .buses import Bus, Roles, SpoolBus, open_rabbit
-from .parts import SystemClock, load_signer, open_store
+from .keys import load_signer
+from .parts import SystemClock, open_store
 from .process import Process
 
 logger = logging.getLogger(__name__)

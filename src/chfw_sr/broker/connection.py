@@ -26,6 +26,7 @@ from aio_pika.abc import AbstractConnection
 from aio_pika.connection import make_url
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 
+from chfw_sr.keyfiles import ExposedKey, refuse_exposed
 from chfw_sr.service.ports import Unavailable
 
 from .guard import GuardedReader
@@ -144,8 +145,9 @@ def _tls(*, cafile: Path | None, certfile: Path | None, keyfile: Path | None) ->
         context = ssl.create_default_context(cafile=cafile)
         context.minimum_version = ssl.TLSVersion.TLSv1_2  # whatever the system's default is
         if certfile is not None:
+            refuse_exposed(keyfile or certfile)
             context.load_cert_chain(certfile, keyfile)
-    except OSError as error:  # also ssl.SSLError
+    except (OSError, ExposedKey) as error:  # also ssl.SSLError
         raise ValueError(f"certificates for RabbitMQ: {error}") from error
     return context
 

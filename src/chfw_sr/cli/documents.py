@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from cryptography import x509
 
+from chfw_sr.keyfiles import ExposedKey, refuse_exposed
 from chfw_sr.messages import Rejected
 from chfw_sr.service.ports import Store
 from chfw_sr.wire import Limits, Parsed, Schemas, Signer, TrustedCertificate, TrustStore, holder_eui, parse, verify
@@ -36,14 +37,18 @@ def sign_document(
     r"""Sign a DUIS-shaped document.
 
     Writes the document, an sr:Request or sr:Response, in canonical form with the Signature as last child of its root.
-    Says so on stderr if the result will not verify, because the certificate is another User's than the one that the
-    header names, or out of date.
+    Says so on stderr if others can read the key, or if the result will not verify, because the certificate is another
+    User's than the one that the header names, or out of date.
 
     Example:
       chfw-sr sign request.xml --key pki/90-B3-D5-1F-30-01-00-00.key.pem \
         --certificate pki/90-B3-D5-1F-30-01-00-00.pem -o signed.xml
     """
     certificate_pem = certificate.read_bytes()
+    try:
+        refuse_exposed(key)
+    except ExposedKey as error:
+        note(f"warning: {error}")
     try:
         signer = Signer.from_pem(key.read_bytes(), certificate_pem)
     except ValueError as error:

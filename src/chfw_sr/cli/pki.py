@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from chfw_sr.campaign.model import User
+from chfw_sr.keyfiles import read_private_key
 from chfw_sr.messages import EUI, Region, Role, UserStatus
 from chfw_sr.service.registration import read_users, regions_fault
 from chfw_sr.wire import pki
@@ -122,7 +123,7 @@ def _load_authority(folder: Path) -> pki.Authority:
     if not certificate.exists() or not key_file.exists():
         raise CommandError(f"{folder}: no authority here; run: chfw-sr pki init {folder}", ExitCode.USAGE)
     try:
-        key = serialization.load_pem_private_key(key_file.read_bytes(), None)
+        key = serialization.load_pem_private_key(read_private_key(key_file), None)
         found = pki.read_certificate(certificate.read_bytes())
     except (ValueError, TypeError) as error:
         raise CommandError(f"{folder}: the authority cannot be read: {error}", ExitCode.USAGE) from error
