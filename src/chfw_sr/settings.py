@@ -106,6 +106,14 @@ class Settings(BaseSettings):
     relay_lease_seconds: Annotated[
         float, Field(gt=0, description="After which another relay takes over unfinished messages.")
     ] = 60.0
+    relay_in_flight_per_recipient: Annotated[
+        int | None,
+        Field(
+            gt=0,
+            description="Messages to one recipient that may be under way without a confirm; unbounded if not set. 1"
+            " keeps their order even where an operator has limited the length of a User's queue.",
+        ),
+    ] = None
     keep_published_days: Annotated[
         float, Field(gt=0, description="After which published messages leave the outbox; the inbox keeps its keys.")
     ] = 30.0

@@ -260,6 +260,42 @@ async def test_what_one_queue_refuses_stays_in_order_and_is_nobody_elses_matter(
     assert await octets(rabbit, alerts_queue(BOB), 2) == [b"<1/>", b"<3/>"]
 
 
+async def test_one_under_way_to_a_recipient_keeps_the_order_where_its_queue_refuses_and_takes_again(
+    server: Server, rabbit: RabbitUnderTest
+) -> None:
+    await rabbit.declare_full_queue("full", ALERTS, f"{BOB}.*")
+    waiting, stored = [message(number, recipient=BOB) for number in range(60)], []
+
+    async def read() -> None:
+        while len(stored) < 60:
+            stored.extend(taken.octets for taken in await rabbit.drain("full"))
+
+    async with (
+        RabbitPublisher(server, in_flight_per_recipient=1) as publisher,
+        asyncio.timeout(LONG),
+        asyncio.TaskGroup() as group,
+    ):
+        while waiting:
+            results = await publisher.publish(waiting)
+            if len(waiting) == 60:
+                assert FAILED in results
+                group.create_task(read())
+            waiting = [m for m, result in zip(waiting, results, strict=True) if result is not CONFIRMED]
+    assert stored == [b"<%d/>" % number for number in range(60)]
+
+
+async def test_a_recipient_that_refused_is_served_with_caution(server: Server, rabbit: RabbitUnderTest) -> None:
+    await rabbit.declare_full_queue("full", ALERTS, f"{BOB}.*")
+    async with RabbitPublisher(server) as publisher:
+        while FAILED not in await publisher.publish([message(0, recipient=BOB)]):
+            pass
+        await rabbit.drain("full")
+        results = await publisher.publish([message(number, recipient=BOB) for number in range(1, 6)])
+    taken = [index for index, result in enumerate(results) if result is CONFIRMED]
+    assert taken == list(range(len(taken)))
+    assert [each.octets for each in await rabbit.drain("full")] == [b"<%d/>" % (index + 1) for index in taken]
+
+
 async def test_a_server_that_accepts_no_messages_is_unavailable(
     hasty: RabbitPublisher, proxy: Proxy, rabbit: RabbitUnderTest
 ) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -113,12 +113,11 @@ class Play:
         """Wait until no requests wait and the outbox is empty."""
         await eventually(self._at_rest, RELAXED_SECONDS, "no requests wait, the outbox is empty")
 
-    async def settle(self, seconds: float = RELAXED_SECONDS, *, tolerated: Collection[str] = ()) -> None:
+    async def settle(self, seconds: float = RELAXED_SECONDS) -> None:
         """Wait until nothing moves any more, let the service end, and judge.
 
         Args:
             seconds: how long that may take.
-            tolerated: what is counted, but may happen.
 
         Raises:
             AssertionError: if anything is lost, doubled, stuck and so on, or a process ended that nobody had ended.
@@ -138,7 +137,7 @@ class Play:
             self.ledger.quarantined.append(_request_id(octets))
         verdict = self.ledger.judge(await evidence(self.database_url))
         self.figures.note(self.ledger, self.fleet, verdict, time.monotonic() - self.began)
-        assert not any(count for name, count in verdict.counts.items() if name not in tolerated), str(verdict)
+        assert not any(verdict.counts.values()), str(verdict)
         assert not self.fleet.exits, "\n".join(
             f"{each.name} ended with {each.code}: {each.log}" for each in self.fleet.exits
         )

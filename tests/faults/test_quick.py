@@ -66,10 +66,18 @@ async def test_database_stops_at_once(tmp_path, rabbitmq_url, figures):
 async def test_bus_cuts_connections_is_full_and_short_of_memory(tmp_path, postgresql_url, figures):
     async with (
         private_rabbits() as (node,),
-        play("RabbitMQ troubled", tmp_path, postgresql_url, node.url, figures=figures, may_fail_to_start=True) as it,
+        play(
+            "RabbitMQ troubled",
+            tmp_path,
+            postgresql_url,
+            node.url,
+            figures=figures,
+            settings=plays.LIMITED,
+            may_fail_to_start=True,
+        ) as it,
     ):
         what = "connections closed, memory alarm, full queue"
-        await plays.bus_disturbed(it, lambda: plays.every_trouble(it, node), 1, what, tolerated=plays.FULL_QUEUE)
+        await plays.bus_disturbed(it, lambda: plays.every_trouble(it, node), 1, what)
 
 
 @postgresql

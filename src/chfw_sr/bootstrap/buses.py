@@ -98,13 +98,16 @@ class RabbitBus:
         server: where.
         roles: which of consumer and publisher are to be connected.
         prefetch: requests that the consumer may hold unacknowledged.
+        in_flight_per_recipient: messages to one recipient that may be under way; None is as many as to all.
     """
 
-    def __init__(self, server: Server, roles: Roles, prefetch: int) -> None:
+    def __init__(
+        self, server: Server, roles: Roles, prefetch: int, *, in_flight_per_recipient: int | None = None
+    ) -> None:
         self._server = server
         self._roles = roles
         self._consumer = RabbitConsumer(server, prefetch=prefetch)
-        self._publisher = RabbitPublisher(server)
+        self._publisher = RabbitPublisher(server, in_flight_per_recipient=in_flight_per_recipient)
         self._session = AsyncExitStack()
         self._connection: AbstractConnection | None = None
 
@@ -222,7 +225,12 @@ async def open_rabbit(settings: Settings, roles: Roles, users: Sequence[EUI], na
         TopologyMissing: if something is missing or different.
         Unavailable: if the server cannot be reached.
     """
-    bus = RabbitBus(server_of(settings, name), roles, settings.prefetch)
+    bus = RabbitBus(
+        server_of(settings, name),
+        roles,
+        settings.prefetch,
+        in_flight_per_recipient=settings.relay_in_flight_per_recipient,
+    )
     try:
         await bus.check(users, settings.delivery_limit)
         await bus.start()

@@ -13,6 +13,7 @@ from chfw_sr.service.ports import MessageKind, OutboxMessage, PublishResult, Una
 
 from .connection import Link, Server, unavailable_if_lost, why
 from .names import ALERTS, QUARANTINE, RESPONSES, is_reserved
+from .pipeline import Caution, Pipeline
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -23,6 +24,9 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_IN_FLIGHT = 256
 """Messages that may be under way without a confirm."""
+
+DEFAULT_IN_FLIGHT_OCTETS = 16 * 2**20
+"""Octets of them, at most."""
 
 DEFAULT_TIMEOUT_SECONDS = 15.0
 """How long a confirm may take; well below the relay's lease."""
@@ -84,44 +88,36 @@ class _Batch:
     """One call of `RabbitPublisher.publish`, under way.
 
     Attributes:
-        results: FAILED until the server said otherwise.
         suspect: whether the connection must not be used again.
     """
 
-    def __init__(self, outlet: _Outlet, server: Server, in_flight: int, timeout_seconds: float) -> None:
-        self.results: list[PublishResult] = []
+    def __init__(
+        self, outlet: _Outlet, server: Server, pipeline: Pipeline, caution: Caution, timeout_seconds: float
+    ) -> None:
         self.suspect = False
         self._outlet = outlet
         self._server = server
-        self._window = asyncio.Semaphore(in_flight)
+        self._pipeline = pipeline
+        self._caution = caution
         self._timeout_seconds = timeout_seconds
-        self._halted: set[str] = set()
-        self._under_way: dict[tuple[bool, str], asyncio.Task[None]] = {}
+        self._answered = asyncio.Event()
 
     async def send(self, messages: Sequence[OutboxMessage]) -> None:
         """Send all that can be sent and wait for every answer. Tasks begin in order, and queue for the channel so."""
-        self.results = [PublishResult.FAILED] * len(messages)
         async with asyncio.TaskGroup() as group:
-            for index, message in enumerate(messages):
-                same = (message.kind is MessageKind.REPLY, message.message_id)
-                if earlier := self._under_way.get(same):
-                    await asyncio.wait({earlier})
-                await self._window.acquire()
-                if self.suspect:
-                    break
-                if message.recipient in self._halted:
-                    self._window.release()
-                    continue
-                self._under_way[same] = group.create_task(self._one(index, message))
+            while not self._pipeline.done:
+                self._answered.clear()
+                for index in self._pipeline.departures():
+                    group.create_task(self._one(index, messages[index]))
+                if self._pipeline.under_way:
+                    await self._answered.wait()
 
     async def _one(self, index: int, message: OutboxMessage) -> None:
-        try:
-            result = await self._answer(message)
-        finally:
-            self._window.release()
-        self.results[index] = result
-        if result is PublishResult.FAILED:
-            self._halted.add(message.recipient)
+        result = await self._answer(message)
+        if self.suspect:
+            self._pipeline.stop()
+        self._pipeline.arrived(index, result)
+        self._answered.set()
 
     async def _answer(self, message: OutboxMessage) -> PublishResult:
         if message.kind is MessageKind.REPLY and is_reserved(message.recipient):
@@ -148,6 +144,7 @@ class _Batch:
             return PublishResult.UNROUTABLE
         except DeliveryError:
             logger.warning("%s %s to %s was refused by the server", message.kind, message.message_id, message.recipient)
+            self._caution.refused(message.recipient)
             return PublishResult.FAILED
         return PublishResult.CONFIRMED
 
@@ -158,6 +155,8 @@ class RabbitPublisher:
     Args:
         server: where.
         in_flight: messages that may be under way without a confirm.
+        in_flight_per_recipient: of those, messages to one recipient; 1 keeps their order even where a queue refuses
+            messages. As many as `in_flight` by default.
         timeout_seconds: how long a confirm may take, and how long to wait for a server that accepts no messages.
         link: the connection, where its pauses are to be others than usual.
 
@@ -169,6 +168,7 @@ class RabbitPublisher:
         server: Server,
         *,
         in_flight: int = DEFAULT_IN_FLIGHT,
+        in_flight_per_recipient: int | None = None,
         timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
         link: Link | None = None,
     ) -> None:
@@ -176,6 +176,7 @@ class RabbitPublisher:
             raise ValueError(f"at least 1 message must be under way: {in_flight}")
         self._server = server
         self._in_flight = in_flight
+        self._caution = Caution(in_flight if in_flight_per_recipient is None else in_flight_per_recipient)
         self._timeout_seconds = timeout_seconds
         self._link = link or Link(server, "publisher")
         self._turn = asyncio.Lock()
@@ -221,7 +222,10 @@ class RabbitPublisher:
         async with self._turn:
             outlet = await self._connected()
             await outlet.accepting(self._timeout_seconds)
-            batch = _Batch(outlet, self._server, self._in_flight, self._timeout_seconds)
+            pipeline = Pipeline(
+                messages, self._caution, in_flight=self._in_flight, in_flight_octets=DEFAULT_IN_FLIGHT_OCTETS
+            )
+            batch = _Batch(outlet, self._server, pipeline, self._caution, self._timeout_seconds)
             complete = False
             try:
                 await batch.send(messages)
@@ -229,7 +233,7 @@ class RabbitPublisher:
             finally:
                 if not complete:
                     await self._forget()
-            return batch.results
+            return pipeline.results
 
     async def close(self) -> None:
         """Hang up; what is under way is FAILED."""

@@ -10,10 +10,7 @@ The rules:
 - After a timeout the connection is suspect, because a late answer might be taken for the answer to a repetition of the
   same message: it is cut, what was under way is FAILED, what was not sent yet is not sent, and the next call connects
   anew. The same after a cancelled or lost call.
-- Messages to one recipient leave in order. Once one of them failed, none of the later ones is sent in this call; the
-  few that were under way already may arrive before its repetition.
-- Two messages with one message id (a response and its reply, a repeated answer) are never under way on one channel at
-  the same time: the server names what it returns by message id alone. Replies have a channel of their own.
+- In which order messages leave and how many may be under way stands in `pipeline`.
 
 The consumer uses the client library one floor below its surface, where the notice that a queue was deleted and the
 acknowledgement of many at once are to be had.
