@@ -381,7 +381,7 @@ def test_a_document_of_very_many_elements_in_other_prefixes_is_explained_too():
     assert refused.path == "/sr:Request/sr:Body/sr:ReportFirmwareActivation/sr:Activation[3001]/sr:Result"
     inner = report(many).decode().replace("<sr:Body>", f'<q:Body xmlns:q="{SR}">').replace("</sr:Body>", "</q:Body>")
     inner = inner.replace("<sr:Result>", "<q:Result>").replace("</sr:Result>", "</q:Result>")
-    assert fault(inner.encode()).path.endswith("[3001]/q:Result")
+    assert fault(inner.encode()).path == refused.path
 
 
 def test_lxml_has_the_word_where_the_explainer_finds_no_fault(monkeypatch):

@@ -32,6 +32,7 @@ from .rejection import Rejected
 from .requests import (
     BODIES,
     COMMAND_VARIANT,
+    MAX_ACTIVATIONS,
     Body,
     CampaignRequest,
     CreateFirmwareCampaign,
@@ -72,6 +73,7 @@ __all__ = [
     "BODIES",
     "COMMAND_VARIANT",
     "EUI",
+    "MAX_ACTIVATIONS",
     "MAX_DEVICE_LIST",
     "RESPONSES",
     "SERVICE_REFERENCES",

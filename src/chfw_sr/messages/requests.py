@@ -24,6 +24,9 @@ from .values import (
 COMMAND_VARIANT = 8
 """The Command Variant of every Service Request here: a non-device service (DUIS)."""
 
+MAX_ACTIVATIONS = 10_000
+"""Activations in the longest report."""
+
 
 class RequestBody(Message):
     """One of the body elements of §3; `srv` is the number that its header must carry."""
@@ -118,7 +121,7 @@ class ReportFirmwareActivation(RequestBody):
     """11.30."""
 
     srv: ClassVar[SRV] = SRV.REPORT_FIRMWARE_ACTIVATION
-    activations: Annotated[tuple[Activation, ...], Field(min_length=1, max_length=10_000)]
+    activations: Annotated[tuple[Activation, ...], Field(min_length=1, max_length=MAX_ACTIVATIONS)]
 
 
 Body = (

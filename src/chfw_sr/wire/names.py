@@ -39,11 +39,12 @@ _KEYWORDS = {
 }
 _WRITTEN = {_KEYWORDS[keyword]: keyword for keyword in ("CN", "C", "L", "ST", "STREET", "O", "OU", "UID", "DC")}
 
+# Nothing that was matched is given back: a name that is none costs one look at each of its characters.
 _PART = re.compile(
-    r"""\s*(?:[Oo][Ii][Dd]\.)?(?P<type>[A-Za-z][A-Za-z0-9-]*|[0-9]+(?:\.[0-9]+)+)\s*=\s*
-    (?:\#(?P<hex>(?:[0-9A-Fa-f]{2})+)\s*
-     |"(?P<quoted>(?:[^"\\]|\\.)*)"\s*
-     |(?P<plain>(?!\#)(?:[^\\,;+"]|\\.)*))
+    r"""\s*+(?:[Oo][Ii][Dd]\.)?(?P<type>[A-Za-z][A-Za-z0-9-]*+|[0-9]++(?:\.[0-9]++)++)\s*+=\s*+
+    (?:\#(?P<hex>(?:[0-9A-Fa-f]{2})++)\s*+
+     |"(?P<quoted>(?:[^"\\]|\\.)*+)"\s*+
+     |(?P<plain>(?!\#)(?:[^\\,;+"]|\\.)*+))
     (?P<end>[,;+]|\Z)""",
     re.VERBOSE | re.DOTALL,
 )

@@ -16,11 +16,12 @@ import xmlschema
 from lxml import etree
 from xmlschema.validators import XMLSchemaChildrenValidationError, XMLSchemaValidationError, XsdFacet, XsdPatternFacets
 
-from chfw_sr.messages import MAX_DEVICE_LIST, Rejected, ResponseCode, parse_eui
+from chfw_sr.messages import MAX_ACTIVATIONS, MAX_DEVICE_LIST, Rejected, ResponseCode, parse_eui
 from chfw_sr.resources import resource_directory
 
 from .namespaces import REQUEST, RESPONSE, Element, line_of, path_of, short_name
 from .parse import Parsed
+from .pieces import REPORT, Piece, pieces
 
 ENTRY = "ServiceUserGateway.xsd"
 """The schema to start from."""
@@ -79,10 +80,14 @@ class Schemas:
         root = parsed.root
         if root.tag not in {REQUEST, RESPONSE}:
             raise _invalid(root, f"the root is {short_name(str(root.tag))}, not sr:Request or sr:Response")
-        # The verdict is this call's own; the validator's error_log is shared between threads, and is left alone.
-        if self._validator.validate(root):
-            return Valid(parsed)
-        raise self._explain(parsed)
+        report = root.find(REPORT)
+        if report is not None and len(report) > MAX_ACTIVATIONS:
+            raise _invalid(report[MAX_ACTIVATIONS], f"a report has at most {MAX_ACTIVATIONS} activations")
+        for piece in pieces(root, report):
+            # The verdict is this call's own; the validator's error_log is shared between threads, and is left alone.
+            if not self._validator.validate(piece.root):
+                raise self._explain(parsed, piece)
+        return Valid(parsed)
 
     def _compile(self) -> etree.XMLSchema:
         return etree.XMLSchema(etree.parse(self._entry, etree.XMLParser(no_network=True, resolve_entities=False)))
@@ -91,7 +96,7 @@ class Schemas:
     def _explainer(self) -> xmlschema.XMLSchema10:
         return xmlschema.XMLSchema10(self._entry, allow="local", use_fallback=False)
 
-    def _explain(self, parsed: Parsed) -> Rejected:
+    def _explain(self, parsed: Parsed, piece: Piece) -> Rejected:
         if parsed.octets.count(b"<") <= _EXPLAINED_TAGS:
             try:
                 with self._explaining:
@@ -100,24 +105,31 @@ class Schemas:
                 error = None
             if error is not None:
                 return _explained(parsed.root, error)
-        return self._reported(parsed.root)
+        return self._reported(piece)
 
-    def _reported(self, root: Element) -> Rejected:
+    def _reported(self, piece: Piece) -> Rejected:
         """Give lxml's own word, from a validator of this call's own."""
         validator = self._compile()
-        validator.validate(root)
+        validator.validate(piece.root)
         error = cast("Any", validator.error_log)[0]
+        path = path_of(piece.origin(_at(piece.root, error.path)))
         reason = _BRACED.sub(lambda match: short_name(match[0]), error.message[:_LONGEST_REASON])
-        return Rejected(ResponseCode.E901, reason, path=_portable(root, error.path), line=error.line)
+        return Rejected(ResponseCode.E901, reason, path=path, line=error.line)
 
 
-def _portable(root: Element, path: str) -> str:
-    """Rewrite a path that has the document's own prefixes."""
-    try:
-        found = root.xpath(path, namespaces={prefix: uri for prefix, uri in root.nsmap.items() if prefix})
-    except etree.XPathEvalError:  # a prefix that is not declared on the root
-        return path
-    return path_of(cast("list[Element]", found)[0])
+def _at(root: Element, path: str) -> Element:
+    """Find the element that a path of lxml names, in the document's own prefixes."""
+    found = root
+    for step in path.split("/")[2:]:
+        name, _, position = step.rstrip("]").partition("[")
+        alike = [child for child in found if name in {"*", _written_name(child)}]
+        found = alike[int(position or 1) - 1]
+    return found
+
+
+def _written_name(element: Element) -> str:
+    name = etree.QName(element).localname
+    return f"{element.prefix}:{name}" if element.prefix else name
 
 
 def _invalid(element: Element, reason: str) -> Rejected:
