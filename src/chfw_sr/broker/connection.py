@@ -27,7 +27,7 @@ from aio_pika.connection import make_url
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 
 from chfw_sr.keyfiles import ExposedKey, refuse_exposed
-from chfw_sr.service.ports import Unavailable
+from chfw_sr.unavailable import Unavailable
 
 from .guard import GuardedReader
 
@@ -265,13 +265,13 @@ class Link:
 
     async def _connect(self) -> AbstractConnection:
         self._transport = _Transport(self.server)
-        self._connection = aio_pika.Connection(
+        connection = self._connection = aio_pika.Connection(  # `close` may take it away meanwhile
             make_url(self.server.url.geturl()),
             client_properties={"connection_name": f"{self.server.name} {self._purpose}"},
         )
-        self._connection.kwargs["transport_factory"] = self._transport
-        await self._connection.connect()
-        return self._connection
+        connection.kwargs["transport_factory"] = self._transport
+        await connection.connect()
+        return connection
 
     async def drop(self) -> None:
         """Cut the connection, if there is one: what was under way on it is as good as lost."""

@@ -154,6 +154,27 @@ class InProcessBus:
                 message = self._queues[queue].popleft()
             yield message
 
+    async def wait_for(self, queue: str, limit: int) -> list[QueuedMessage]:
+        """Wait for at least one message of a queue, and take what lies there, at most `limit`, oldest first.
+
+        Raises:
+            KeyError: if there is no such queue, or it was deleted meanwhile.
+        """
+        async with self._changed:
+            await self._changed.wait_for(lambda: queue not in self._queues or self._queues[queue])
+            messages = self._queues[queue]
+            return [messages.popleft() for _ in range(min(limit, len(messages)))]
+
+    async def give_back(self, queue: str, messages: Sequence[QueuedMessage]) -> None:
+        """Put messages that were taken back to the front of their queue, in their old order.
+
+        Raises:
+            KeyError: if there is no such queue any more.
+        """
+        async with self._changed:
+            self._queues[queue].extendleft(reversed(messages))
+            self._changed.notify_all()
+
     def queues(self) -> dict[str, int]:
         """Give how many messages lie ready in each queue, by name."""
         return {REQUESTS: len(self._ready)} | {name: len(messages) for name, messages in self._queues.items()}

@@ -1,6 +1,7 @@
 """Octets to Service Responses and DCC Alerts, for those who receive them (wire contract §4 and §5).
 
-The signature is not checked here: `signature.verify` does that, for those who trust a key.
+`received_response` and `received_alert` read what its signer is known of, as a client does. `read_response` and
+`read_alert` read any document, without a look at its signature.
 """
 
 from collections.abc import Callable
@@ -57,13 +58,16 @@ from .fields import (
 )
 from .namespaces import RESPONSE, SR, Element
 from .parse import Limits, parse
-from .schema import Schemas
+from .schema import Schemas, Valid
+from .signature import Verified
 
-_LIMITS: Final = Limits(max_octets=16 * 1024 * 1024)  # a PilotPlan may hold three lists of 50,000
+REPLY_LIMITS: Final = Limits(max_octets=16 * 1024 * 1024)  # a PilotPlan may hold three lists of 50,000
+"""What a Service Response or an alert may cost."""
+
 _SRVS: Final = frozenset(SRV)
 
 
-def read_response(octets: bytes, schemas: Schemas | None = None, limits: Limits = _LIMITS) -> ServiceResponse:
+def read_response(octets: bytes, schemas: Schemas | None = None, limits: Limits = REPLY_LIMITS) -> ServiceResponse:
     """Read a Service Response.
 
     Args:
@@ -76,7 +80,25 @@ def read_response(octets: bytes, schemas: Schemas | None = None, limits: Limits 
 
     Source: wire contract §4.
     """
-    header, message = _opened(octets, schemas, limits, "ResponseMessage")
+    return _response((schemas or Schemas.load()).validate(parse(octets, limits)))
+
+
+def received_response(verified: Verified) -> ServiceResponse:
+    """Read a Service Response that its signer is known of.
+
+    Args:
+        verified: the document that the DCC signed.
+
+    Raises:
+        Rejected: `E901`, if it is none.
+
+    Source: wire contract §4.
+    """
+    return _response(verified.valid)
+
+
+def _response(valid: Valid) -> ServiceResponse:
+    header, message = _opened(valid, "ResponseMessage")
     if "RequestID" not in header:
         raise invalid(message, "a Service Response's header has no RequestID")
     request_id = RequestID.parse(text(header["RequestID"]))
@@ -95,7 +117,7 @@ def read_response(octets: bytes, schemas: Schemas | None = None, limits: Limits 
 
 
 def read_alert(
-    octets: bytes, schemas: Schemas | None = None, limits: Limits = _LIMITS
+    octets: bytes, schemas: Schemas | None = None, limits: Limits = REPLY_LIMITS
 ) -> tuple[Alert, ResponseID, datetime]:
     """Read a DCC Alert.
 
@@ -112,7 +134,28 @@ def read_alert(
 
     Source: wire contract §5.
     """
-    header, message = _opened(octets, schemas, limits, "DCCAlertMessage")
+    return _alert((schemas or Schemas.load()).validate(parse(octets, limits)))
+
+
+def received_alert(verified: Verified) -> tuple[Alert, ResponseID, datetime]:
+    """Read a DCC Alert that its signer is known of.
+
+    Args:
+        verified: the document that the DCC signed.
+
+    Returns:
+        As `read_alert`.
+
+    Raises:
+        Rejected: `E901`, if it is none.
+
+    Source: wire contract §5.
+    """
+    return _alert(verified.valid)
+
+
+def _alert(valid: Valid) -> tuple[Alert, ResponseID, datetime]:
+    header, message = _opened(valid, "DCCAlertMessage")
     if "RequestID" in header:
         raise invalid(header["RequestID"], "an alert's header has no RequestID")
     if _code(header) is not ResponseCode.I0:
@@ -124,9 +167,9 @@ def read_alert(
     return Alert(recipient=response_id.target, body=body), response_id, instant(header["ResponseDateTime"])
 
 
-def _opened(octets: bytes, schemas: Schemas | None, limits: Limits, kind: str) -> tuple[Fields, Element]:
+def _opened(valid: Valid, kind: str) -> tuple[Fields, Element]:
     """Give the header's fields and the message of a reply of this kind."""
-    root = (schemas or Schemas.load()).validate(parse(octets, limits)).parsed.root
+    root = valid.parsed.root
     if root.tag != RESPONSE:
         raise invalid(root, "the root is sr:Request; sr:Response is expected")
     message = root[1][0]

@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Protocol
 
+from chfw_sr.unavailable import Unavailable
 
-class Unavailable(Exception):  # noqa: N818 - it names the outcome
-    """A server is down or busy, or a race was lost: nothing happened, try again later."""
+__all__ = ["Clock", "Unavailable"]
 
 
 class Clock(Protocol):
