@@ -73,6 +73,10 @@ class Settings(BaseSettings):
     ] = None
     amqp_certificate: Annotated[Path | None, Field(description="PEM file of this client's certificate (amqps).")] = None
     amqp_key: Annotated[Path | None, Field(description="PEM file of that certificate's private key (amqps).")] = None
+    amqp_management_url: Annotated[
+        SecretStr | None,
+        Field(description="RabbitMQ's management API, https://ADMIN:PASSWORD@HOST:15671: topology permits by it."),
+    ] = None
     dcc_eui: Annotated[
         EUI,
         AfterValidator(parse_eui),
@@ -184,8 +188,11 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _tls_of_amqp(self) -> Self:
-        files = (self.amqp_ca_file, self.amqp_certificate)
-        if any(files) and (self.amqp_url is None or urlsplit(self.amqp_url.get_secret_value()).scheme != "amqps"):
+        urls = [url.get_secret_value() for url in (self.amqp_url, self.amqp_management_url) if url is not None]
+        schemes = {urlsplit(url).scheme for url in urls}
+        if (self.amqp_certificate and "amqps" not in schemes) or (
+            self.amqp_ca_file and not schemes & {"amqps", "https"}
+        ):
             raise ValueError("amqp_ca_file and amqp_certificate are for an amqps:// URL; amqp_url is none")
         return self
 

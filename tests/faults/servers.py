@@ -283,8 +283,9 @@ class CommitCutter(Proxy):
 class PrivateRabbit:
     """One node of a private RabbitMQ; use `private_rabbits`."""
 
-    def __init__(self, folder: Path, number: int, epmd_port: int, peers: int) -> None:
+    def __init__(self, folder: Path, number: int, epmd_port: int, peers: int, *, management: bool = False) -> None:
         self.port = free_port()
+        self.management_port = free_port() if management else None
         self.name = f"faults{number}-{os.getpid()}@localhost"
         self._home = folder
         self._folder = folder / f"node{number}"
@@ -303,8 +304,10 @@ class PrivateRabbit:
                 f"cluster_formation.classic_config.nodes.{each + 1} = faults{each}-{os.getpid()}@localhost"
                 for each in range(peers)
             ]
+        if management:
+            lines += [f"management.tcp.port = {self.management_port}", "management.tcp.ip = 127.0.0.1"]
         (self._folder / "rabbitmq.conf").write_text("\n".join(lines) + "\n")
-        (self._folder / "plugins").write_text("[].")
+        (self._folder / "plugins").write_text("[rabbitmq_management]." if management else "[].")
 
     @property
     def url(self) -> str:
@@ -386,8 +389,13 @@ class PrivateRabbit:
 
 
 @asynccontextmanager
-async def private_rabbits(count: int = 1) -> AsyncIterator[list[PrivateRabbit]]:
-    """Give running nodes of one cluster; skips the test if there is no RabbitMQ to start."""
+async def private_rabbits(count: int = 1, *, management: bool = False) -> AsyncIterator[list[PrivateRabbit]]:
+    """Give running nodes of one cluster; skips the test if there is no RabbitMQ to start.
+
+    Args:
+        count: how many.
+        management: with the management plugin.
+    """
     epmd = _program("epmd")
     there = epmd and _program("rabbitmq-server", "usr/lib/rabbitmq/bin/rabbitmq-server")
     require(None if there else "no RabbitMQ is installed here that could be started privately")
@@ -396,7 +404,7 @@ async def private_rabbits(count: int = 1) -> AsyncIterator[list[PrivateRabbit]]:
     mapper = await asyncio.create_subprocess_exec(epmd, "-port", str(port), "-address", "127.0.0.1")
     try:
         with _folder() as folder:
-            nodes = [PrivateRabbit(folder, number, port, count) for number in range(count)]
+            nodes = [PrivateRabbit(folder, number, port, count, management=management) for number in range(count)]
             try:
                 for node in nodes:
                     await node.start()

@@ -1,6 +1,20 @@
 """The command line, `chfw-sr`: one module per group of commands, all registered on one application."""
 
-from . import campaigns, catalogue, database, documents, hubs, inventory, pki, queues, replay, report, run, users
+from . import (
+    campaigns,
+    catalogue,
+    database,
+    documents,
+    hubs,
+    inventory,
+    pki,
+    queues,
+    replay,
+    report,
+    run,
+    topology,
+    users,
+)
 from .app import app, main
 
 __all__ = [
@@ -17,5 +31,6 @@ __all__ = [
     "replay",
     "report",
     "run",
+    "topology",
     "users",
 ]

@@ -1,32 +1,27 @@
-"""`chfw-sr run`, and what belongs to it: `healthcheck`, `settings` and `topology`."""
+"""`chfw-sr run`, and what belongs to it: `healthcheck` and `settings`."""
 
 import asyncio
 import http.client
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from chfw_sr import bootstrap
-from chfw_sr.bootstrap.buses import Roles, TopologyMissing, apply_topology, check_topology
+from chfw_sr.bootstrap.buses import Roles, TopologyMissing
 from chfw_sr.bootstrap.running import Signals
 from chfw_sr.bootstrap.running import run as run_service
-from chfw_sr.messages import EUI
 from chfw_sr.service.supervision import GraceExpired, LoopDied
 from chfw_sr.settings import LogFormat, LogLevel, Settings, load_settings, shown
 from chfw_sr.telemetry.logs import configure_logging
 from chfw_sr.telemetry.redaction import redact
 
-from .app import CommandError, ExitCode, app, command, command_group, settings_of
-from .output import JsonOption, note, print_json, print_table
+from .app import CommandError, ExitCode, app, command, settings_of
+from .output import JsonOption, print_json, print_table
 
 HEALTH_SECONDS = 5.0
 MOST_OF_AN_ANSWER = 65_536
-
-topology = command_group("topology", "RabbitMQ's exchanges and queues.")
 
 
 @command(app)
@@ -155,59 +150,3 @@ def healthcheck(
     print_json(report)
     if answer.status != http.client.OK:
         raise CommandError("it is not alive" if live else "it is not ready")
-
-
-@command(topology, "apply")
-def apply(context: typer.Context) -> None:
-    """Make every exchange and queue that is not there yet, those of every registered User among them.
-
-    Doing it twice does no harm; nothing is ever deleted or changed. users import does the same for its Users.
-
-    Example:
-      chfw-sr topology apply
-    """
-    declare(settings_of(context), _users(context))
-
-
-def declare(settings: Settings, users: Sequence[EUI]) -> None:
-    """Make on RabbitMQ what is not there yet, for the service and for these Users.
-
-    Raises:
-        SettingsError: if the settings cannot be used.
-        CommandError: if the server refuses something.
-        Unavailable: if the server cannot be reached.
-    """
-    try:
-        made = asyncio.run(apply_topology(settings, users))
-    except TopologyMissing as error:
-        raise CommandError(f"RabbitMQ refuses: {error}") from error
-    note(f"{len(made.exchanges)} exchanges and {len(made.queues)} queues are there, for {len(users)} Users")
-
-
-@command(topology, "check")
-def check(context: typer.Context, as_json: JsonOption = False) -> None:
-    """Print what is missing or different on RabbitMQ; exit code 1 if anything is. Changes nothing.
-
-    Example:
-      chfw-sr topology check --json
-    """
-    settings = settings_of(context)
-    findings = asyncio.run(check_topology(settings, _users(context)))
-    if as_json:
-        print_json(
-            [{"item": str(each.item), "defect": str(each.defect), "detail": each.detail or None} for each in findings]
-        )
-    else:
-        for finding in findings:
-            typer.echo(str(finding))
-    if findings:
-        raise CommandError(f"{len(findings)} finding(s); run: chfw-sr topology apply")
-    note("everything is there")
-
-
-def _users(context: typer.Context) -> Sequence[EUI]:
-    async def users() -> Sequence[EUI]:
-        async with bootstrap.open_store(settings_of(context)) as store:
-            return [record.user.eui for record in await store.register.users()]
-
-    return asyncio.run(users())

@@ -12,7 +12,7 @@ from chfw_sr.service.registration import read_users
 
 from .app import command, command_group, settings_of, with_store
 from .output import Json, JsonOption, instant, note, print_json, print_table, record
-from .run import declare
+from .topology import declare
 
 users_app = command_group("users", "Register and list Users and their certificates.")
 

@@ -51,6 +51,7 @@ from .ports import (
     Unavailable,
     UnitOfWork,
 )
+from .senders import attribute
 
 logger = logging.getLogger(__name__)
 
@@ -119,7 +120,8 @@ class Processor:
         trust = await self._current_trust()
         octets = [delivery.octets for delivery in deliveries]
         intakes = await asyncio.to_thread(lambda: [self._intake(one, trust, now) for one in octets])
-        taken = [_Taken(*one) for one in zip(range(len(deliveries)), deliveries, intakes, strict=True)]
+        senders = map(attribute, deliveries, intakes)
+        taken = [_Taken(*one) for one in zip(range(len(deliveries)), deliveries, senders, strict=True)]
         try:
             return await self._transact(taken, now)
         except Unavailable:
