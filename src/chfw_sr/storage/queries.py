@@ -1,12 +1,13 @@
 """What happened, for people: reads of what is committed, each as of one moment."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, Select, func, select
 
 from chfw_sr.campaign.model import Campaign
-from chfw_sr.messages import EUI, ActivationResult, CampaignID, Stage
+from chfw_sr.messages import EUI, ActivationResult, CampaignID, Phase, Stage
 from chfw_sr.service.ports import (
     DEPTH_LIMIT,
     ActivationRow,
@@ -17,12 +18,14 @@ from chfw_sr.service.ports import (
     InboxEntry,
     OutboxEntry,
     OutboxStatus,
+    Progress,
     Quarantined,
 )
 
 from .facts import load_cells, load_hubs, load_participations
 from .mapping import to_campaign
 from .outbox import to_entry
+from .progress import load_progress
 from .tables import activations, campaigns, history, inbox, outbox, quarantine
 from .transactions import Database
 
@@ -72,6 +75,11 @@ class SqlQueries:
                 await load_participations(connection, [campaign_id]),
                 await load_cells(connection, campaign_id),
             )
+
+    async def progress(self, campaign_id: CampaignID, now: datetime, limit: int) -> Progress:
+        """Tell how a campaign goes; takes as long as the campaign is large."""
+        async with self._database.read() as connection:
+            return await load_progress(connection, self._database.dialect, campaign_id, now, limit)
 
     async def campaign_history(self, campaign_id: CampaignID, limit: int) -> Sequence[HistoryRow]:
         """Give the newest `limit` rows about the campaign and its preferences (not hub by hub), oldest first."""
@@ -153,6 +161,7 @@ def _to_activation(row: Row[Any]) -> ActivationRow:
         campaign_id=row.campaign_id,
         effective=row.effective,
         request_id=row.request_id,
+        phase=Phase(row.phase) if row.phase else None,
     )
 
 

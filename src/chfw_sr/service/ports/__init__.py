@@ -19,7 +19,20 @@ from .outbox import (
     OutboxStatus,
     furthest_lease,
 )
-from .queries import DEPTH_LIMIT, ActivationRow, CampaignView, Depths, HistoryRow, HubView, InboxEntry, Queries
+from .queries import (
+    DEPTH_LIMIT,
+    ActivationRow,
+    CampaignView,
+    Depths,
+    FailuresByReason,
+    HistoryRow,
+    HourOfResults,
+    HubView,
+    InboxEntry,
+    Progress,
+    Queries,
+    SilentHub,
+)
 from .register import ImportCount, Register, UserRecord
 from .store import Store
 from .unit_of_work import Cause, Lease, UnitOfWork
@@ -40,7 +53,9 @@ __all__ = [
     "Consumer",
     "Delivery",
     "Depths",
+    "FailuresByReason",
     "HistoryRow",
+    "HourOfResults",
     "HubView",
     "ImportCount",
     "InboxEntry",
@@ -51,11 +66,13 @@ __all__ = [
     "OutboxEntry",
     "OutboxMessage",
     "OutboxStatus",
+    "Progress",
     "PublishResult",
     "Publisher",
     "Quarantined",
     "Queries",
     "Register",
+    "SilentHub",
     "Store",
     "Unavailable",
     "UnitOfWork",

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from chfw_sr.campaign.model import Campaign, Cell, Hub, Participation
-from chfw_sr.messages import EUI, ActivationResult, CampaignID, Stage
+from chfw_sr.messages import EUI, ActivationResult, CampaignID, Phase, Region, Stage
 
 from .inbox import Quarantined
 from .outbox import OutboxEntry, OutboxStatus
@@ -38,6 +38,7 @@ class ActivationRow:
     campaign_id: CampaignID | None
     effective: bool
     request_id: str | None
+    phase: Phase | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,53 @@ class CampaignView:
     campaign: Campaign
     participations: tuple[Participation, ...]
     cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HourOfResults:
+    """How many results of one kind the hubs of a campaign had within an hour; `hour` is its beginning."""
+
+    phase: Phase
+    hour: datetime
+    result: ActivationResult
+    results: int
+
+
+@dataclass(frozen=True, slots=True)
+class FailuresByReason:
+    """How many failures were reported for one reason; None where the report gave none."""
+
+    phase: Phase
+    reason: str | None
+    failures: int
+
+
+@dataclass(frozen=True, slots=True)
+class SilentHub:
+    """A hub whose window has begun and which has reported nothing."""
+
+    eui: EUI
+    phase: Phase
+    supplier: EUI | None
+    region: Region
+    starts_at: datetime
+    ends_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How a campaign goes, beyond its counts.
+
+    Attributes:
+        hours: results by phase, hour and kind, in this order. Results that came too late to have an effect are left
+            out; a hub that failed and then succeeded has two.
+        failures: by phase, the most frequent reason first.
+        silent: hubs, those whose window ended first before others.
+    """
+
+    hours: tuple[HourOfResults, ...] = ()
+    failures: tuple[FailuresByReason, ...] = ()
+    silent: tuple[SilentHub, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +152,16 @@ class Queries(Protocol):
 
     async def campaign(self, campaign_id: CampaignID) -> CampaignView | None:
         """Give one campaign; None if there is none."""
+        ...
+
+    async def progress(self, campaign_id: CampaignID, now: datetime, limit: int) -> Progress:
+        """Tell how a campaign goes; takes as long as the campaign is large.
+
+        Args:
+            campaign_id: one that does not exist has no progress.
+            now: a hub is silent if its window began before.
+            limit: reasons and silent hubs, at most so many of each in a phase.
+        """
         ...
 
     async def campaign_history(self, campaign_id: CampaignID, limit: int) -> Sequence[HistoryRow]:

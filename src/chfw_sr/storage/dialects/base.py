@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, ClassVar, TypeAlias
 
 from sqlalchemy import (
@@ -69,6 +70,10 @@ class SqlDialect(ABC):
     @abstractmethod
     def json_object(self, **members: ColumnElement[str] | str) -> ColumnElement[Any]:
         """Make a JSON object of texts, in the database."""
+
+    @abstractmethod
+    def hour(self, at: ColumnElement[datetime]) -> ColumnElement[datetime]:
+        """Give the beginning of the hour that an instant lies in."""
 
     @abstractmethod
     def for_update(self, query: Select[Any], *, skip_locked: bool = False) -> Select[Any]:

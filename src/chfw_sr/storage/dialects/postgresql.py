@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from hashlib import blake2b
 from typing import Any, ClassVar
 
@@ -24,6 +25,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.sql.expression import ColumnClause
+
+from chfw_sr.storage.columns import Instant
 
 from .base import SqlDialect, Upsert, encode, original_of
 
@@ -90,6 +93,10 @@ class PostgreSQL(SqlDialect):
     def json_object(self, **members: ColumnElement[str] | str) -> ColumnElement[Any]:
         """Make JSONB."""
         return func.jsonb_build_object(*(part for member in members.items() for part in member))
+
+    def hour(self, at: ColumnElement[datetime]) -> ColumnElement[datetime]:
+        """Use `date_trunc`; the session's time zone is UTC."""
+        return func.date_trunc("hour", at, type_=Instant)
 
     def for_update(self, query: Select[Any], *, skip_locked: bool = False) -> Select[Any]:
         """Add FOR UPDATE."""

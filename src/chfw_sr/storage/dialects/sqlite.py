@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, ClassVar
 
 from sqlalchemy import (
@@ -18,6 +19,7 @@ from sqlalchemy import (
     event,
     exc,
     func,
+    literal,
     select,
     text,
     update,
@@ -28,6 +30,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 from sqlalchemy.sql.expression import ColumnClause
 
+from chfw_sr.storage.columns import Instant
 from chfw_sr.storage.tables import counters
 
 from .base import SqlDialect, Upsert, encode, original_of
@@ -114,6 +117,12 @@ class SQLite(SqlDialect):
     def json_object(self, **members: ColumnElement[str] | str) -> ColumnElement[Any]:
         """Make JSON text."""
         return func.json_object(*(part for member in members.items() for part in member))
+
+    def hour(self, at: ColumnElement[datetime]) -> ColumnElement[datetime]:
+        """Cut the text off behind the hour."""
+        return (
+            func.substr(at, 1, len("2027-01-31T09"), type_=Text).concat(literal(":00:00.000000Z", Text)).cast(Instant)
+        )
 
     def for_update(self, query: Select[Any], *, skip_locked: bool = False) -> Select[Any]:  # noqa: ARG002
         """Leave the query as it is: this is the only writer."""

@@ -152,6 +152,7 @@ def _record(state: State, recorded: RecordedActivation, cause: Cause) -> None:
         campaign_id=campaign_id,
         effective=recorded.effective,
         request_id=None if cause.request_id is None else str(cause.request_id),
+        phase=recorded.phase,
     )
     state.write(
         cause.at,

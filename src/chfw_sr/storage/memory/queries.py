@@ -3,6 +3,7 @@
 import heapq
 from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime
 
 from chfw_sr.campaign.model import Campaign
 from chfw_sr.messages import EUI, CampaignID
@@ -15,10 +16,12 @@ from chfw_sr.service.ports import (
     InboxEntry,
     OutboxEntry,
     OutboxStatus,
+    Progress,
     Quarantined,
 )
 
 from .facts import campaign_cells, campaign_participations, with_membership
+from .progress import campaign_progress
 from .state import State
 
 
@@ -55,6 +58,10 @@ class MemoryQueries:
         return CampaignView(
             campaign, campaign_participations(self._state, campaign_id), campaign_cells(self._state, campaign_id)
         )
+
+    async def progress(self, campaign_id: CampaignID, now: datetime, limit: int) -> Progress:
+        """Tell how a campaign goes."""
+        return campaign_progress(self._state, campaign_id, now, limit)
 
     async def campaign_history(self, campaign_id: CampaignID, limit: int) -> Sequence[HistoryRow]:
         """Give the newest `limit` rows about the campaign and its preferences (not hub by hub), oldest first."""
