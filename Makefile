@@ -36,7 +36,7 @@ demo: $(VENV)/runtime
 	@echo "Look around: $(BIN)/chfw-sr --database sqlite+aiosqlite:///$(DEMO)/replay.sqlite3 campaign list"
 
 test: $(VENV)/dev
-	$(BIN)/python -m pytest --ignore tests/faults -n 3 --dist worksteal --cov --cov-report= $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 3 --dist worksteal --cov --cov-report= $(PYTEST_ARGS)
 	$(BIN)/python -m coverage report --fail-under=90
 	$(BIN)/python -m coverage report --fail-under=100 --include='src/chfw_sr/messages/*,src/chfw_sr/wire/*,src/chfw_sr/campaign/*'
 

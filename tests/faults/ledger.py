@@ -206,7 +206,9 @@ class Ledger:
 
     @property
     def alerts(self) -> list[Arrival]:
-        return [each for each in self.arrivals.values() if each.queue.startswith(("alerts.", UNROUTED))]
+        """The alerts that arrived; one that was kept, and delivered when it was published again, counts once."""
+        alerts = (each for each in self.arrivals.values() if each.queue.startswith(("alerts.", UNROUTED)))
+        return list({(each.recipient, each.message_id, each.digest): each for each in alerts}.values())
 
     def _unanswered(self) -> Iterable[str]:
         for each in self.requests.values():

@@ -26,7 +26,8 @@ from tests.servers import require
 
 from .evidence import QUIET, eventually
 
-START_SECONDS = 60.0
+START_SECONDS = 180.0
+CONTROL_SECONDS = 240.0
 
 
 def free_port() -> int:
@@ -342,7 +343,7 @@ class PrivateRabbit:
             stderr=subprocess.STDOUT,
             cwd=self._folder,
         )
-        out, _ = await asyncio.wait_for(process.communicate(), START_SECONDS)
+        out, _ = await asyncio.wait_for(process.communicate(), CONTROL_SECONDS)
         assert process.returncode == 0, out.decode()
         return out.decode()
 

@@ -162,6 +162,14 @@ def test_two_contents_under_one_request_id_may_have_two_responses():
     assert story.found() == set()
 
 
+def test_an_alert_that_was_kept_and_came_again_counts_once():
+    story = Story().happens()
+    story.arrives("unrouted", SUPPLIER, "a2", "N64", HUB)
+    kept = story.ledger.arrivals.pop((f"unrouteds.{SUPPLIER}", "a2", b"a2"))
+    story.ledger.arrivals[f"unrouted.{SUPPLIER}", "a2", b"a2"] = replace(kept, queue=f"unrouted.{SUPPLIER}")
+    assert story.found() == set()
+
+
 def test_a_code_that_cannot_be_is_wrong():
     story = Story()
     story.ledger.requests[UPDATE].codes = frozenset({"I0"})

@@ -9,19 +9,19 @@ from .play import play
 from .servers import CommitCutter, private_postgresql, private_rabbits
 
 postgresql = pytest.mark.postgresql
-pytestmark = pytest.mark.rabbitmq
+pytestmark = [pytest.mark.rabbitmq, pytest.mark.timeout(600)]
 
 
 @postgresql
 async def test_sigkill_at_each_point(tmp_path, postgresql_url, rabbitmq_url, figures):
     async with play("SIGKILL at each point", tmp_path, postgresql_url, rabbitmq_url, figures=figures) as it:
-        await plays.killed_at_each_point(it, 2)
+        await plays.killed_at_each_point(it, 1)
 
 
 @postgresql
 async def test_random_sigkills_of_two_workers_and_two_relays(tmp_path, postgresql_url, rabbitmq_url, figures):
     async with play("random SIGKILLs", tmp_path, postgresql_url, rabbitmq_url, figures=figures) as it:
-        await plays.killed_at_random(it, 8, every=(0.5, 2))
+        await plays.killed_at_random(it, 4, every=(0.3, 1))
 
 
 @postgresql
@@ -45,13 +45,13 @@ async def test_acknowledgements_of_commits_are_lost(tmp_path, postgresql_url, ra
             service_database_url=cutter.behind(postgresql_url, "ssl=disable"),
         ) as it,
     ):
-        await plays.commits_cut(it, cutter, 5)
+        await plays.commits_cut(it, cutter, 3)
 
 
 @postgresql
 async def test_database_connections_are_ended(tmp_path, postgresql_url, rabbitmq_url, figures):
     async with play("backends terminated", tmp_path, postgresql_url, rabbitmq_url, figures=figures) as it:
-        await plays.backends_terminated(it, 2)
+        await plays.backends_terminated(it, 1)
 
 
 async def test_database_stops_at_once(tmp_path, rabbitmq_url, figures):
@@ -106,10 +106,10 @@ async def test_two_relays_and_one_hot_recipient(tmp_path, postgresql_url, rabbit
     async with play(
         "hot recipient", tmp_path, postgresql_url, rabbitmq_url, figures=figures, hot=True, settings=settings
     ) as it:
-        await plays.hot_recipient(it, 150)
+        await plays.hot_recipient(it, 100)
 
 
 async def test_sqlite_with_four_writers(tmp_path, rabbitmq_url, figures):
     database_url = f"sqlite+aiosqlite:///{tmp_path / 'store.sqlite3'}"
     async with play("SQLite, four writers", tmp_path, database_url, rabbitmq_url, figures=figures) as it:
-        await plays.many_writers(it, 4, every=(0.5, 2))
+        await plays.many_writers(it, 3, every=(0.3, 1))
