@@ -3,6 +3,7 @@
 from . import (
     campaigns,
     catalogue,
+    convert,
     database,
     documents,
     hubs,
@@ -21,6 +22,7 @@ __all__ = [
     "app",
     "campaigns",
     "catalogue",
+    "convert",
     "database",
     "documents",
     "hubs",

@@ -56,7 +56,7 @@ def sign_document(
     try:
         octets = signer.sign(file.read_bytes(), replace=replace)
     except Rejected as error:
-        raise CommandError(f"{file}: {_place(error)}{error.reason}") from error
+        raise CommandError(f"{file}: {place_of(error)}{error.reason}") from error
     except ValueError as error:
         raise CommandError(f"{file}: {error}") from error
     try:
@@ -167,7 +167,7 @@ def _examine(files: Sequence[Path], check: Callable[[Path, Parsed], _Finding], q
                 "path": error.path,
                 "reason": error.reason,
             }
-            findings.append(_Finding(data, f"{path}: {_place(error)}{error.reason} ({error.code})", good=False))
+            findings.append(_Finding(data, f"{path}: {place_of(error)}{error.reason} ({error.code})", good=False))
     if as_json:
         print_json([each.data for each in findings])
     else:
@@ -177,7 +177,8 @@ def _examine(files: Sequence[Path], check: Callable[[Path, Parsed], _Finding], q
         raise CommandError(f"{bad} of {len(findings)} documents not {question}")
 
 
-def _place(error: Rejected) -> str:
+def place_of(error: Rejected) -> str:
+    """Write where in its document a fault is, with a colon behind it; nothing if nobody knows."""
     parts = [f"line {error.line}"] if error.line else []
     parts += [error.path] if error.path else []
     return ", ".join(parts) + ": " if parts else ""
