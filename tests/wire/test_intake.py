@@ -1,6 +1,8 @@
 """The order of the checks, and to whom a document is attributed."""
 
+import base64
 import contextlib
+import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -14,6 +16,7 @@ from tests import strategies
 from tests.wire.makers import (
     ACCESS_CONTROL_BROKER,
     ALICE,
+    INTAKE,
     NOW,
     REQUEST_ID,
     SCHEMAS,
@@ -49,6 +52,37 @@ def test_a_good_request_is_attributed_and_read():
 def test_a_repeat_has_the_same_digest_though_it_is_signed_again():
     assert take(signed(request())).digest == take(signed(request())).digest
     assert take(signed(request())).digest != take(signed(preferences())).digest
+
+
+def test_many_are_taken_as_they_would_be_alone():
+    large = preferences(",".join(hubs(12_000)))
+    wrong_key = signed().replace(b"<ds:SignatureValue>", b"<ds:SignatureValue>AAAA").replace(b"==</ds:S", b"</ds:S")
+    documents = [signed(), b"nonsense", signed(large), signed(large), FOREIGN, forged(), wrong_key, report(), b""]
+    together = INTAKE.take(documents, TRUST, NOW)
+    assert list(map(told, together)) == [told(take(octets)) for octets in documents]
+    assert [type(end) for end in together[:4]] == [Attributed, Unattributed, Attributed, Attributed]
+    assert INTAKE.take([], TRUST, NOW) == []
+
+
+def forged() -> bytes:
+    """A request with the Signature of its like: everything fits but the signature's arithmetic."""
+    one, other = signed(), signed()
+    value = re.compile(rb"<ds:SignatureValue>.*</ds:SignatureValue>")
+    swapped = base64.b64decode(value.search(other)[0][19:-20])
+    return value.sub(
+        b"<ds:SignatureValue>" + base64.b64encode(swapped[32:] + swapped[:32]) + b"</ds:SignatureValue>", one
+    )
+
+
+def told(end: Attributed | Unattributed) -> tuple[object, ...]:
+    fault = end.rejection if isinstance(end, Unattributed) else end.outcome
+    return type(end), end.request_id, end.srv, (fault.code, fault.reason) if isinstance(fault, Rejected) else fault
+
+
+def test_a_signature_whose_arithmetic_is_wrong_attributes_nothing():
+    found = take(forged())
+    assert isinstance(found, Unattributed)
+    assert "was not made with the key" in found.rejection.reason
 
 
 MANY = "<x>" * 100 + "</x>" * 100

@@ -18,9 +18,11 @@ from chfw_sr.messages import (
     ResponseID,
     ServiceRequest,
     ServiceRequestCompleted,
+    ServiceRequestRejected,
     ServiceResponse,
     Stage,
 )
+from chfw_sr.messages.base import Message
 from chfw_sr.wire import read_alert, read_response, verify, write_alert, write_request, write_response
 from chfw_sr.wire.reader import read_request
 from chfw_sr.wire.signature import Verified
@@ -64,6 +66,24 @@ def test_a_request_survives_the_wire(request: ServiceRequest):
 def test_every_kind_of_request_survives_the_wire(kind, data):
     sent = ServiceRequest(request_id=REQUEST_ID, body=data.draw(strategies.kinds_of_body()[kind]))
     assert take(write_request(sent, ALICE.signer)).outcome == sent
+
+
+@given(strategies.requests(SUPPLIER, strategies.any_text))
+def test_what_is_read_without_checks_would_pass_them(request: ServiceRequest):
+    found = take(write_request(request, ALICE.signer)).outcome
+    assert checked(found) == found
+
+
+def checked(value):
+    """Make a message anew, and the messages in it, with all their checks."""
+    if isinstance(value, tuple):
+        return tuple(map(checked, value))
+    return type(value)(**{name: checked(part) for name, part in value}) if isinstance(value, Message) else value
+
+
+def test_a_lone_surrogate_is_written_as_a_replacement_character():
+    octets = alert(ServiceRequestRejected(request_id=REQUEST_ID, response_code=ResponseCode.E901, reason="a\ud800b"))
+    assert "<sr:Reason>a\N{REPLACEMENT CHARACTER}b</sr:Reason>".encode() in octets
 
 
 @given(strategies.requests())

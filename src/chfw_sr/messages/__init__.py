@@ -17,6 +17,7 @@ from .alerts import (
     ServiceRequestCompleted,
     ServiceRequestRejected,
 )
+from .base import unchecked
 from .catalogue import ALERTS, RESPONSES, SERVICE_REFERENCES, SRV, AlertCode, ResponseCode
 from .identifiers import (
     EUI,
@@ -137,4 +138,5 @@ __all__ = [
     "parse_campaign_id",
     "parse_device_list",
     "parse_eui",
+    "unchecked",
 ]

@@ -5,11 +5,11 @@ An EUI is kept as the text that we store, compare and write: eight upper-case he
 """
 
 import re
-from typing import Annotated, NewType, Self
+from typing import Annotated, NewType, Self, cast
 
 from pydantic import AfterValidator, Field
 
-from .base import Message
+from .base import Message, unchecked
 
 EUI_LENGTH = 23
 """Characters of a written EUI."""
@@ -66,7 +66,7 @@ def parse_device_list(text: str) -> tuple[EUI, ...]:
     euis = upper.split(",")
     if len(euis) > MAX_DEVICE_LIST:
         raise ValueError(f"a DeviceIDList holds at most {MAX_DEVICE_LIST} EUIs, not {len(euis)}")
-    return tuple(map(EUI, euis))
+    return cast("tuple[EUI, ...]", tuple(euis))
 
 
 def parse_campaign_id(text: str) -> CampaignID:
@@ -113,12 +113,13 @@ class _Triple(Message):
 
         Source: wire contract §1 (DUIS `RequestID`, `ResponseID`).
         """
-        parts = text.strip(" \t\r\n").split(":")
+        parts = text.strip(" \t\r\n").split(":", 3)
         if len(parts) != 3:
             raise ValueError(f"not of the form EUI:EUI:counter: {text[:80]!r}")
-        if not _COUNTER.fullmatch(parts[2]) or int(parts[2]) > MAX_COUNTER:
+        counter = int(parts[2]) if _COUNTER.fullmatch(parts[2]) else MAX_COUNTER + 1
+        if counter > MAX_COUNTER:
             raise ValueError(f"the counter is not an unsigned 64-bit decimal: {parts[2][:40]!r}")
-        return cls(originator=parse_eui(parts[0]), target=parse_eui(parts[1]), counter=int(parts[2]))
+        return unchecked(cls)(originator=parse_eui(parts[0]), target=parse_eui(parts[1]), counter=counter)
 
     def __str__(self) -> str:
         return f"{self.originator}:{self.target}:{self.counter}"
@@ -133,4 +134,4 @@ class RequestID(_Triple):
 
     def response_id(self) -> ResponseID:
         """Give the ResponseID of this request's Service Response: originator and target swapped, the counter kept."""
-        return ResponseID(originator=self.target, target=self.originator, counter=self.counter)
+        return unchecked(ResponseID)(originator=self.target, target=self.originator, counter=self.counter)

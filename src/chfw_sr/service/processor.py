@@ -119,7 +119,7 @@ class Processor:
         now = self._clock.now()
         trust = await self._current_trust()
         octets = [delivery.octets for delivery in deliveries]
-        intakes = await asyncio.to_thread(lambda: [self._intake(one, trust, now) for one in octets])
+        intakes = await asyncio.to_thread(self._intake.take, octets, trust, now)
         senders = map(attribute, deliveries, intakes)
         taken = [_Taken(*one) for one in zip(range(len(deliveries)), deliveries, senders, strict=True)]
         try:

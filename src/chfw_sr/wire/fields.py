@@ -1,11 +1,12 @@
 """Elements of a schema-valid document to the values that requests, responses and alerts share.
 
-The schema has checked every form before: these functions rely on it, and give `Rejected` only for what XSD 1.0 cannot
-say.
+The schema has checked every form before: these functions rely on it, make values that are not checked again, and give
+`Rejected` only for what XSD 1.0 cannot say. A test holds that the messages' own checks accept whatever is read.
 """
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from typing import Final, cast
 
 from chfw_sr.messages import (
     EUI,
@@ -18,7 +19,7 @@ from chfw_sr.messages import (
     ResponseCode,
     Stage,
     Window,
-    parse_device_list,
+    unchecked,
 )
 
 from .namespaces import SR, XML_BLANKS, Element, line_of, path_of
@@ -26,6 +27,15 @@ from .namespaces import SR, XML_BLANKS, Element, line_of, path_of
 _LOCAL = len(f"{{{SR}}}")
 _SECONDS = len("2025-01-01T00:00:00")
 _MICROSECONDS = _SECONDS + len(".000000")
+
+_DAY: Final = timedelta(days=1)
+_STAGES: Final = {stage.value: stage for stage in Stage}
+
+_new_window = unchecked(Window)
+_new_period = unchecked(Period)
+_new_counts = unchecked(PhaseCounts)
+_new_status = unchecked(CampaignStatus)
+_new_warning = unchecked(PilotPreferencesWarning)
 
 Fields = dict[str, Element]
 """Child elements by local name; of a repeated one the last."""
@@ -85,17 +95,35 @@ def parse_instant(value: str) -> datetime:
     if value[_SECONDS] == ".":
         offset = value.rindex("Z") if value.endswith("Z") else len(value) - len("+00:00")
         value = value[:_SECONDS] + value[_SECONDS:offset][: _MICROSECONDS - _SECONDS].ljust(7, "0") + value[offset:]
-    return datetime.fromisoformat(value).astimezone(UTC) + timedelta(days=midnight)
+    at = datetime.fromisoformat(value)
+    if at.tzinfo is not UTC:
+        at = at.astimezone(UTC)
+    return at + _DAY if midnight else at
+
+
+def eui(element: Element) -> EUI:
+    """Read an EUI."""
+    return EUI(token(element).upper())
+
+
+def euis(element: Element) -> tuple[EUI, ...]:
+    """Read a DeviceIDList."""
+    return cast("tuple[EUI, ...]", tuple(text(element).upper().split(",")))
 
 
 def device_list(found: Fields, name: str) -> tuple[EUI, ...] | None:
     """Read a DeviceIDList that may be absent."""
-    return parse_device_list(text(found[name])) if name in found else None
+    return euis(found[name]) if name in found else None
 
 
 def some_devices(found: Fields, name: str) -> tuple[EUI, ...]:
     """Read a DeviceIDList whose absence means: none."""
     return device_list(found, name) or ()
+
+
+def stage(element: Element) -> Stage:
+    """Read a Stage."""
+    return _STAGES[token(element)]
 
 
 def campaign_id(found: Fields) -> CampaignID:
@@ -115,7 +143,7 @@ def optional_schedule(found: Fields, name: str) -> tuple[Window, ...] | None:
 
 def _window(element: Element) -> Window:
     found = fields(element)
-    return Window(
+    return _new_window(
         window_id=number(found["WindowID"]),
         start=instant(found["StartDateTime"]),
         end=instant(found["EndDateTime"]),
@@ -126,13 +154,13 @@ def _window(element: Element) -> Window:
 def period(element: Element) -> Period:
     """Read a Period."""
     start, end = element
-    return Period(start=instant(start), end=instant(end))
+    return _new_period(start=instant(start), end=instant(end))
 
 
 def warning(element: Element) -> PilotPreferencesWarning:
     """Read a PilotPreferencesWarning."""
     found = fields(element)
-    return PilotPreferencesWarning(
+    return _new_warning(
         invalid=some_devices(found, "InvalidDeviceIDList"),
         not_commissioned=some_devices(found, "NotCommissionedDeviceIDList"),
         not_applicable_firmware=some_devices(found, "NotApplicableFirmwareDeviceIDList"),
@@ -145,9 +173,9 @@ def warning(element: Element) -> PilotPreferencesWarning:
 def status(element: Element) -> CampaignStatus:
     """Read a CampaignStatus."""
     found = fields(element)
-    return CampaignStatus(
+    return _new_status(
         campaign_id=campaign_id(found),
-        stage=Stage(token(found["Stage"])),
+        stage=stage(found["Stage"]),
         firmware_version=text(found["FirmwareVersion"]),
         as_of=instant(found["AsOf"]),
         pilot=_counts(found["Pilot"]),
@@ -157,4 +185,4 @@ def status(element: Element) -> CampaignStatus:
 
 def _counts(element: Iterable[Element]) -> PhaseCounts:
     devices, scheduled, activated, failed, pending = map(number, element)
-    return PhaseCounts(devices=devices, scheduled=scheduled, activated=activated, failed=failed, pending=pending)
+    return _new_counts(devices=devices, scheduled=scheduled, activated=activated, failed=failed, pending=pending)

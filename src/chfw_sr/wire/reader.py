@@ -28,14 +28,15 @@ from chfw_sr.messages import (
     ServiceRequest,
     UpdateCampaignState,
     UpdatePilotPreferences,
-    parse_device_list,
-    parse_eui,
+    unchecked,
 )
 
 from .fields import (
     Fields,
     campaign_id,
     device_list,
+    eui,
+    euis,
     fields,
     instant,
     invalid,
@@ -52,7 +53,21 @@ from .signature import Verified
 
 __all__ = ["read_alert", "read_request", "read_response"]
 
+_new_request = unchecked(ServiceRequest)
+_new_read_plan = unchecked(ReadPilotPlan)
+_new_preferences = unchecked(UpdatePilotPreferences)
+_new_deletion = unchecked(DeletePilotPreferences)
+_new_read_safe_launch = unchecked(ReadSafeLaunchSchedule)
+_new_read_status = unchecked(ReadCampaignStatus)
+_new_bounds = unchecked(DeviceBounds)
+_new_plan = unchecked(PublishPilotPlan)
+_new_safe_launch = unchecked(PublishSafeLaunchSchedule)
+_new_state = unchecked(UpdateCampaignState)
+_new_activation = unchecked(Activation)
+_new_report = unchecked(ReportFirmwareActivation)
+
 _SRV_OF: Final = {f"{{{SR}}}{entry.element}": srv for srv, entry in SERVICE_REFERENCES.items()}
+_RESULTS: Final = {each.value: each for each in ActivationResult}
 _REGION: Final = f"{{{SR}}}CSPRegion"
 
 
@@ -78,8 +93,9 @@ def read_request(verified: Verified) -> ServiceRequest:
         if token(header[name]) != srv:
             raise invalid(header[name], f"{name} is {token(header[name])}; the body is {srv}'s")
     preceding = header.get("PrecedingServiceRequestID")
-    return ServiceRequest(
-        request_id=RequestID.parse(text(header["RequestID"])),
+    assert isinstance(verified.signed.name, RequestID)  # of a request
+    return _new_request(
+        request_id=verified.signed.name,
         body=_BODIES[srv](body_element),
         command_variant=number(header["CommandVariant"]),
         first_in_sequence=_flag(header["FirstInSequence"]) if "FirstInSequence" in header else None,
@@ -92,12 +108,12 @@ def _flag(element: Element) -> bool:
 
 
 def _read_pilot_plan(element: Element) -> Body:
-    return ReadPilotPlan(campaign_id=campaign_id(fields(element)))
+    return _new_read_plan(campaign_id=campaign_id(fields(element)))
 
 
 def _update_preferences(element: Element) -> Body:
     found = fields(element)
-    return UpdatePilotPreferences(
+    return _new_preferences(
         campaign_id=campaign_id(found),
         preferred_list=device_list(found, "PreferredPilotList"),
         preferred_schedule=optional_schedule(found, "PreferredPilotSchedule"),
@@ -105,15 +121,15 @@ def _update_preferences(element: Element) -> Body:
 
 
 def _delete_preferences(element: Element) -> Body:
-    return DeletePilotPreferences(campaign_id=campaign_id(fields(element)))
+    return _new_deletion(campaign_id=campaign_id(fields(element)))
 
 
 def _read_safe_launch(element: Element) -> Body:
-    return ReadSafeLaunchSchedule(campaign_id=campaign_id(fields(element)))
+    return _new_read_safe_launch(campaign_id=campaign_id(fields(element)))
 
 
 def _read_status(element: Element) -> Body:
-    return ReadCampaignStatus(campaign_id=campaign_id(fields(element)))
+    return _new_read_status(campaign_id=campaign_id(fields(element)))
 
 
 def _create_campaign(element: Element) -> Body:
@@ -142,38 +158,38 @@ def _bounds(found: Fields) -> DeviceBounds | None:
     if "PilotDevicesPerSupplier" not in found:
         return None
     minimum, maximum = map(number, found["PilotDevicesPerSupplier"])
-    return DeviceBounds(minimum=minimum, maximum=maximum)
+    return _new_bounds(minimum=minimum, maximum=maximum)
 
 
 def _publish_plan(element: Element) -> Body:
     found = fields(element)
-    return PublishPilotPlan(
+    return _new_plan(
         campaign_id=campaign_id(found),
         response_deadline=instant(found["ResponseDeadline"]),
         default_schedule=schedule(found["DefaultPilotSchedule"]),
-        default_list=parse_device_list(text(found["DefaultPilotList"])),
+        default_list=euis(found["DefaultPilotList"]),
     )
 
 
 def _publish_safe_launch(element: Element) -> Body:
     found = fields(element)
-    return PublishSafeLaunchSchedule(campaign_id=campaign_id(found), schedule=schedule(found["SafeLaunchSchedule"]))
+    return _new_safe_launch(campaign_id=campaign_id(found), schedule=schedule(found["SafeLaunchSchedule"]))
 
 
 def _update_state(element: Element) -> Body:
     found = fields(element)
-    return UpdateCampaignState(
+    return _new_state(
         campaign_id=campaign_id(found), action=Action(token(found["Action"])), reason=text(found["Reason"])
     )
 
 
 def _activation(element: Element) -> Activation:
     device, version, at, result, *reasons = element
-    outcome = ActivationResult(token(result))
+    outcome = _RESULTS[token(result)]
     if reasons and outcome is not ActivationResult.FAILURE:
         raise invalid(reasons[0], "a FailureReason stands with a Failure only")
-    return Activation(
-        device_id=parse_eui(token(device)),
+    return _new_activation(
+        device_id=eui(device),
         firmware_version=text(version),
         at=instant(at),
         result=outcome,
@@ -182,7 +198,7 @@ def _activation(element: Element) -> Activation:
 
 
 def _report_activation(element: Element) -> Body:
-    return ReportFirmwareActivation(activations=tuple(map(_activation, element)))
+    return _new_report(activations=tuple(map(_activation, element)))
 
 
 _BODIES: Final[dict[SRV, Callable[[Element], Body]]] = {

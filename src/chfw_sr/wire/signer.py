@@ -1,11 +1,11 @@
 """Signing: our own alerts and responses on the fast path, and any DUIS-shaped document on the general one.
 
-The Signature is rendered in canonical form directly: it has a fixed shape, and only three values in it vary. A test
-holds it equal to what a general canonicaliser gives.
+The Signature is rendered in canonical form directly: it has a fixed shape (`xmldsig`), and only four values in it vary.
+A test holds it equal to what a general canonicaliser gives.
 """
 
-import base64
 import hashlib
+from binascii import b2a_base64
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
@@ -17,21 +17,13 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from .canonical import ALGORITHM, COORDINATE_OCTETS, content
 from .names import parse_name, write_name
-from .namespaces import DS, ECDSA_SHA256, ENVELOPED, EXCLUSIVE_C14N, REQUEST, RESPONSE, SHA256, SIGNATURE, short_name
+from .namespaces import REQUEST, RESPONSE, SIGNATURE, short_name
 from .parse import Limits, parse
 from .render import text as render_text
+from .xmldsig import WRITTEN
 
-_SIGNED_INFO = (
-    f'><ds:CanonicalizationMethod Algorithm="{EXCLUSIVE_C14N}"></ds:CanonicalizationMethod>'
-    f'<ds:SignatureMethod Algorithm="{ECDSA_SHA256}"></ds:SignatureMethod>'
-    '<ds:Reference URI=""><ds:Transforms>'
-    f'<ds:Transform Algorithm="{ENVELOPED}"></ds:Transform></ds:Transforms>'
-    f'<ds:DigestMethod Algorithm="{SHA256}"></ds:DigestMethod><ds:DigestValue>'
-).encode()
-_END_SIGNED_INFO = b"</ds:DigestValue></ds:Reference></ds:SignedInfo>"
-# As it stands in the document, and as exclusive canonicalisation sees it alone, with the namespace that it uses.
-_IN_DOCUMENT = f'<ds:Signature xmlns:ds="{DS}"><ds:SignedInfo'.encode() + _SIGNED_INFO
-_ALONE = f'<ds:SignedInfo xmlns:ds="{DS}"'.encode() + _SIGNED_INFO
+_BEFORE_DIGEST = WRITTEN.alone + WRITTEN.before_digest
+_OPENING = WRITTEN.opening + WRITTEN.before_digest
 
 
 @dataclass(frozen=True)
@@ -85,13 +77,10 @@ class Signer:
         return cls.of(key, x509.load_pem_x509_certificate(certificate_pem))
 
     @cached_property
-    def _tail(self) -> bytes:
-        return (
-            "</ds:SignatureValue><ds:KeyInfo><ds:X509Data><ds:X509IssuerSerial>"
-            f"<ds:X509IssuerName>{render_text(self.issuer_name)}</ds:X509IssuerName>"
-            f"<ds:X509SerialNumber>{self.serial}</ds:X509SerialNumber>"
-            "</ds:X509IssuerSerial></ds:X509Data></ds:KeyInfo></ds:Signature>"
-        ).encode()
+    def _rest(self) -> bytes:
+        """What follows the SignatureValue's text."""
+        issuer_name, serial = render_text(self.issuer_name).encode(), str(self.serial).encode()
+        return WRITTEN.before_issuer + issuer_name + WRITTEN.before_serial + serial + WRITTEN.closing
 
     def envelop(self, canonical: bytes) -> bytes:
         """Sign a document that is in canonical form and has no Signature: the fast path.
@@ -104,13 +93,11 @@ class Signer:
 
         Source: wire contract §1 (Signature).
         """
-        varying = base64.b64encode(hashlib.sha256(canonical).digest()) + _END_SIGNED_INFO
-        r, s = decode_dss_signature(self.key.sign(_ALONE + varying, ALGORITHM))
-        value = base64.b64encode(r.to_bytes(COORDINATE_OCTETS, "big") + s.to_bytes(COORDINATE_OCTETS, "big"))
+        varying = _base64(hashlib.sha256(canonical).digest()) + WRITTEN.end_signed_info
+        r, s = decode_dss_signature(self.key.sign(_BEFORE_DIGEST + varying, ALGORITHM))
+        value = _base64((r << 8 * COORDINATE_OCTETS | s).to_bytes(2 * COORDINATE_OCTETS, "big"))
         end = canonical.rindex(b"</")
-        return b"".join(
-            (canonical[:end], _IN_DOCUMENT, varying, b"<ds:SignatureValue>", value, self._tail, canonical[end:])
-        )
+        return b"".join((canonical[:end], _OPENING, varying, WRITTEN.before_value, value, self._rest, canonical[end:]))
 
     def sign(self, unsigned: bytes, *, replace: bool = False, limits: Limits | None = None) -> bytes:
         """Sign any DUIS-shaped document.
@@ -142,3 +129,7 @@ class Signer:
         if len(signatures) > 1 or signatures[0].getparent() is not root or signatures[0].getnext() is not None:
             raise ValueError("the document has a Signature that is not the last child of the root")
         return self.envelop(content(root, signatures[0]))
+
+
+def _base64(octets: bytes) -> bytes:
+    return b2a_base64(octets, newline=False)

@@ -65,6 +65,16 @@ class TrustedCertificate:
         return name_of(self.certificate.issuer)
 
     @cached_property
+    def not_before(self) -> datetime:
+        """From when on it holds."""
+        return self.certificate.not_valid_before_utc
+
+    @cached_property
+    def not_after(self) -> datetime:
+        """Until when it holds."""
+        return self.certificate.not_valid_after_utc
+
+    @cached_property
     def public_key(self) -> ec.EllipticCurvePublicKey | None:
         """Its key, if that is one for signatures on P-256."""
         key = self.certificate.public_key()
