@@ -1,0 +1,1 @@
+"""Programs to begin with: each runs with one command, and is tested."""

@@ -1,0 +1,5 @@
+"""A bus of either kind for the examples."""
+
+from tests.client.conftest import bus, desk, journal, make_bus
+
+__all__ = ["bus", "desk", "journal", "make_bus"]
