@@ -238,6 +238,25 @@ def test_a_time_without_an_offset_is_no_time(cli, at):
     assert "2026-03-01T09:00:00Z" in result.stderr or "offset" in result.stderr
 
 
+def test_the_report_as_a_page(cli, campaign, tmp_path):
+    result = cli("report", "C-1", "--html", str(tmp_path / "status.html"), "--at", "2026-03-02T13:00:00Z")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "status.html" in result.stderr
+    assert "C-1" in (tmp_path / "status.html").read_text("utf-8")
+
+
+def test_a_page_that_cannot_be_written_is_said(cli, campaign, tmp_path):
+    result = cli("report", "C-1", "--html", str(tmp_path / "no" / "status.html"))
+    assert result.exit_code == 2
+    assert "No such file" in result.stderr
+
+
+def test_the_report_tells_what_comes_next_and_what_was_reported(cli, campaign):
+    (report,) = json.loads(cli("report", "C-1", "--json", "--at", "2026-03-02T13:00:00Z").stdout)
+    assert {"upcoming", "hours", "failures", "silent"} <= report.keys()
+    assert all(each["at"] is None or each["at"].endswith("Z") for each in report["upcoming"])
+
+
 def test_the_report_as_text(cli, campaign):
     shown = cli("report").stdout
     assert shown.startswith("C-1: Pilot, version 2.0, ")

@@ -3,23 +3,21 @@
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from chfw_sr.campaign.model import Campaign, Cell, Tally
-from chfw_sr.campaign.status import PhaseReport, PhaseResult, ReportRow, phase_result, report
-from chfw_sr.messages import EUI, CampaignID, Phase
-from chfw_sr.service.ports import CampaignView, Store
+from chfw_sr.campaign.status import PhaseReport, ReportRow
+from chfw_sr.cli.app import CommandError, app, command, with_store
+from chfw_sr.cli.output import Json, JsonOption, cell, instant, note, plain, print_json, print_table, record
+from chfw_sr.messages import EUI, CampaignID
+from chfw_sr.service.ports import Store
 
-from .app import CommandError, app, command, with_store
-from .output import Json, JsonOption, cell, instant, print_json, print_table, record
-
-COUNTS = ("devices", "scheduled", "activated", "failed", "pending")
-"""What is counted, in order; the first is the sum of the others."""
+from .page import render
+from .summary import COUNTS, Reported, load_reported
 
 
 class ReportFormat(StrEnum):
@@ -28,31 +26,6 @@ class ReportFormat(StrEnum):
     TEXT = "text"
     JSON = "json"
     CSV = "csv"
-
-
-@dataclass(frozen=True, slots=True)
-class PhaseSummary:
-    """A phase of a campaign: how it turned out, and its counts."""
-
-    result: PhaseResult
-    counts: PhaseReport
-
-
-def summarise(campaign: Campaign, cells: Sequence[Cell], now: datetime) -> dict[Phase, PhaseSummary]:
-    """Tell how each phase of a campaign stands.
-
-    Args:
-        campaign: the campaign.
-        cells: all of its cells.
-        now: the time as of which hubs count as scheduled or pending.
-    """
-    summaries = {}
-    for phase in Phase:
-        counted = report(cells, phase, now)
-        total = counted.total.counts
-        result = phase_result(campaign, phase, Tally(total.devices, total.activated, total.failed))
-        summaries[phase] = PhaseSummary(result, counted)
-    return summaries
 
 
 def read_instant(text: str) -> datetime:
@@ -75,18 +48,16 @@ AtOption = Annotated[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class _Reported:
-    view: CampaignView
-    phases: Mapping[Phase, PhaseSummary]
-
-
 @command(app, "report")
 def report_command(
     context: typer.Context,
     campaign: Annotated[str | None, typer.Argument(metavar="CAMPAIGN", help="CampaignID; without it, all.")] = None,
     output_format: Annotated[ReportFormat, typer.Option("--format", help="How to print.")] = ReportFormat.TEXT,
     json_output: JsonOption = False,
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", metavar="FILE", help="Write a page to look at or to print."),
+    ] = None,
     at: AtOption = None,
 ) -> None:
     """Report the status of Pilot and Safe Launch.
@@ -95,24 +66,30 @@ def report_command(
     still to start), activated, failed, pending (no result, window started or over). A phase's result tells a phase that
     never ran (NeverRan) from one that succeeded, that ended with failures or with silent hubs, and that was cut short.
 
+    The page of --html shows more: progress over time against the schedule, failures by reason, silent hubs, what
+    happens next, what happened. It needs no network. --json has the same.
+
     CSV has one line per phase (scope total), per Supplier (supplier) and per region (region).
 
     Example:
       chfw-sr report 2026-PILOT-01
       chfw-sr report --format csv > status.csv
+      chfw-sr report --html status.html
     """
     now = at or datetime.now(UTC).replace(microsecond=0)
 
-    async def load(store: Store) -> tuple[list[_Reported], dict[EUI, str]]:
+    async def load(store: Store) -> tuple[list[Reported], dict[EUI, str]]:
         ids = [CampaignID(campaign)] if campaign else [each.campaign_id for each in await store.queries.campaigns()]
-        views = [view for each in ids if (view := await store.queries.campaign(each)) is not None]
         names = {user.user.eui: user.user.name for user in await store.register.users()}
-        return [_Reported(view, summarise(view.campaign, view.cells, now)) for view in views], names
+        return await load_reported(store, ids, now), names
 
     found, names = with_store(context, load)
     if campaign and not found:
         raise CommandError(f"no campaign {campaign}; see: chfw-sr campaign list")
-    if json_output or output_format is ReportFormat.JSON:
+    if html is not None:
+        html.write_text(render(found, names, now), "utf-8")
+        note(f"written: {html}")
+    elif json_output or output_format is ReportFormat.JSON:
         print_json([_as_json(each, names, now) for each in found])
     elif output_format is ReportFormat.CSV:
         typer.echo(_as_csv(found, names), nl=False)
@@ -121,7 +98,7 @@ def report_command(
             _print_text(each, names, now)
 
 
-def _as_json(each: _Reported, names: Mapping[EUI, str], now: datetime) -> dict[str, Json]:
+def _as_json(each: Reported, names: Mapping[EUI, str], now: datetime) -> dict[str, Json]:
     campaign = each.view.campaign
     return {
         "campaign_id": campaign.campaign_id,
@@ -141,6 +118,8 @@ def _as_json(each: _Reported, names: Mapping[EUI, str], now: datetime) -> dict[s
             }
             for phase, summary in each.phases.items()
         ],
+        "upcoming": [record(one) for one in each.upcoming],
+        **{name: plain(getattr(each.progress, name)) for name in ("hours", "failures", "silent")},
     }
 
 
@@ -148,7 +127,7 @@ def _numbers(row: ReportRow) -> tuple[int, ...]:
     return tuple(getattr(row.counts, name) for name in COUNTS)
 
 
-def _as_csv(found: Sequence[_Reported], names: Mapping[EUI, str]) -> str:
+def _as_csv(found: Sequence[Reported], names: Mapping[EUI, str]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("campaign", "stage", "phase", "result", "scope", "supplier", "name", "region", *COUNTS))
@@ -169,7 +148,7 @@ def _scoped(counted: PhaseReport) -> Iterator[tuple[str, ReportRow]]:
         yield "region", row
 
 
-def _print_text(each: _Reported, names: Mapping[EUI, str], now: datetime) -> None:
+def _print_text(each: Reported, names: Mapping[EUI, str], now: datetime) -> None:
     campaign = each.view.campaign
     typer.echo(f"{campaign.campaign_id}: {campaign.stage}, version {cell(campaign.firmware_version)}, {instant(now)}")
     for phase, summary in each.phases.items():
