@@ -3,15 +3,18 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+AUDIT := .venv-audit
 DEMO := demo-out
 
-.PHONY: help demo test test-faults lint format lock fixtures docs clean
+.PHONY: help demo test test-faults lint audit sbom format lock fixtures docs clean
 
 help:
 	@echo "make demo      set up, replay a whole firmware campaign, say where its messages lie"
 	@echo "make test      set up, run every test (server tests where servers are reachable)"
 	@echo "make test-faults  kill processes, servers and connections under load for about half an hour (needs both servers)"
 	@echo "make lint      ruff, mypy, import layers"
+	@echo "make audit     bandit, and known vulnerabilities of everything that is locked (needs the network, fails without)"
+	@echo "make sbom      what a release is made of: build/sbom.json (CycloneDX)"
 	@echo "make fixtures  make fixtures/ anew with its script"
 	@echo "make docs      make the generated pages of docs/ anew"
 	@echo "make lock      lock the dependencies anew (needs uv)"
@@ -46,6 +49,23 @@ test-faults: $(VENV)/dev
 	CHFW_SR_TEST_FIGURES=$(CURDIR)/build/faults.md $(BIN)/python -m pytest tests/faults -m '' $(PYTEST_ARGS)
 	@cat build/faults.md
 
+# Tools of their own, apart from the product's: nothing that audits is imported by what is audited.
+$(AUDIT)/done: requirements/audit.txt
+	test -x $(AUDIT)/bin/python || $(PYTHON) -m venv $(AUDIT)
+	$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	touch $@
+
+# Needs the network, and fails without it: see .ci/audit.sh. Not a part of `make test`.
+audit: $(AUDIT)/done
+	$(AUDIT)/bin/bandit --quiet --configfile pyproject.toml --recursive src migrations fixtures
+	.ci/audit.sh $(AUDIT)/bin/pip-audit requirements/runtime.txt requirements/build.txt requirements/dev.txt requirements/audit.txt
+
+# What a release is made of, as CycloneDX JSON, from the lock file; the same octets each time.
+sbom: $(AUDIT)/done
+	mkdir -p build
+	$(AUDIT)/bin/cyclonedx-py requirements requirements/runtime.txt --pyproject pyproject.toml --output-reproducible --of JSON -o build/sbom.json
+	@echo "build/sbom.json"
+
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -68,6 +88,7 @@ lock:
 	cd requirements && $(LOCK) runtime.in -o runtime.txt
 	cd requirements && $(LOCK) -c runtime.txt build.in -o build.txt
 	cd requirements && $(LOCK) -c runtime.txt -c build.txt dev.in -o dev.txt
+	cd requirements && $(LOCK) audit.in -o audit.txt
 
 clean:
-	rm -rf $(VENV) $(DEMO) .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(AUDIT) $(DEMO) .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
