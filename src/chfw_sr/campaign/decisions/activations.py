@@ -32,9 +32,15 @@ from chfw_sr.messages import (
     ReportFirmwareActivation,
     ResponseCode,
     Role,
+    unchecked,
 )
 
 from .case import Case, named
+
+# A report may be told to 40,000 recipients; what it says of each hub was checked when it was read.
+_activated = unchecked(CommsHubFirmwareActivation)
+_failed = unchecked(CommsHubFirmwareActivationFailed)
+_told = unchecked(Alert)
 
 _RESPONSIBLE = (Role.IS, Role.GS, Role.ED, Role.GT)
 
@@ -175,16 +181,16 @@ class _Results:
     def _tell(self, activation: Activation, hub: Hub, campaign_id: CampaignID | None) -> Iterator[Alert]:
         body: CommsHubFirmwareActivation | CommsHubFirmwareActivationFailed
         if activation.result is ActivationResult.SUCCESS:
-            body = CommsHubFirmwareActivation(device_id=hub.eui, firmware_version=activation.firmware_version)
+            body = _activated(device_id=hub.eui, firmware_version=activation.firmware_version)
         else:
-            body = CommsHubFirmwareActivationFailed(
+            body = _failed(
                 campaign_id=campaign_id,
                 device_id=hub.eui,
                 firmware_version=activation.firmware_version,
                 failure_reason=activation.failure_reason,
             )
         users = dict.fromkeys(user for role in self._roles if (user := hub.responsible(role)) is not None)
-        return (Alert(recipient=user, body=body) for user in users)
+        return (_told(recipient=user, body=body) for user in users)
 
     def settle(self, campaign_id: CampaignID, now: datetime) -> Iterator[tuple[Change, tuple[Alert, ...]]]:
         """Give what becomes of one campaign: its counters, a phase that has all results, a pause by the threshold."""
