@@ -1,0 +1,65 @@
+"""Asks RabbitMQ how much lies in the service's own queues, for people who watch."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Self
+
+from chfw_sr.broker.names import QUARANTINE, REQUESTS, UNROUTED
+from chfw_sr.broker.topology import depths
+from chfw_sr.settings import Settings
+
+from .buses import server_of
+
+if TYPE_CHECKING:
+    from aio_pika.abc import AbstractConnection
+
+    from chfw_sr.broker.connection import Server
+
+
+class QueueDepths:
+    """Asks, on a connection that is made again where it was lost.
+
+    Args:
+        server: where.
+    """
+
+    def __init__(self, server: "Server") -> None:
+        self._server = server
+        self._session = AsyncExitStack()
+        self._connection: AbstractConnection | None = None
+
+    @classmethod
+    @asynccontextmanager
+    async def of(cls, settings: Settings) -> AsyncIterator[Self | None]:
+        """Give one for the RabbitMQ of the settings, None where they name none; hangs up in the end.
+
+        Raises:
+            SettingsError: if the settings cannot be used.
+        """
+        if settings.amqp_url is None:
+            yield None
+            return
+        asking = cls(server_of(settings, "chfw-sr monitor"))
+        try:
+            yield asking
+        finally:
+            await asking.close()
+
+    async def look(self) -> Mapping[str, int]:
+        """Tell how many messages lie ready in each queue; one that is not there is left out.
+
+        Raises:
+            Unavailable: if the server cannot be reached.
+        """
+        try:
+            if self._connection is None:
+                self._connection = await self._session.enter_async_context(self._server.session("depths"))
+            return await depths(self._connection, (REQUESTS, QUARANTINE, UNROUTED))
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Hang up."""
+        self._connection = None
+        await self._session.aclose()
