@@ -64,6 +64,12 @@ async def test_a_repeat_within_the_transaction_finds_the_finished_request(store:
     assert [entry.conflict for entry in await store.queries.inbox(10)] == [True, False]
 
 
+async def test_what_is_claimed_and_not_finished_is_a_repeat_or_a_conflict_at_once(store: Store) -> None:
+    async with store.begin() as work:
+        statuses = [(await work.claim([each]))[0].status for each in (claim(1), claim(1), claim(1, "other"))]
+    assert statuses == [ClaimStatus.NEW, ClaimStatus.REPEAT, ClaimStatus.CONFLICT]
+
+
 async def test_a_rollback_gives_request_ids_free(store: Store) -> None:
     await claimed(store, claim(1), commit=False)
     assert await claimed(store, claim(1, "other")) == [Claimed(ClaimStatus.NEW)]

@@ -6,7 +6,8 @@ decisions may ask for: a hub has one live campaign, a Supplier nominates what is
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -68,7 +69,7 @@ SUPPLIERS = (ALICE, BOB, CAROL)
 CAMPAIGNS = (C1, C2)
 SCHEDULE = (window(2), window(1, max_devices=2))
 LEASE = 60.0
-STEPS = 25
+STEPS = 12
 
 suppliers = st.sampled_from([ALICE, BOB, CAROL, None])
 stocked = st.builds(
@@ -90,12 +91,14 @@ class Play:
 
     Attributes:
         clock: hours since the beginning; also numbers the requests.
+        works: the transaction that is open on each store, while one is.
     """
 
     draw: Any
     stores: Sequence[Store]
     clock: int = 0
     token: int = 0
+    works: list[UnitOfWork] = field(default_factory=list)
 
     def __repr__(self) -> str:
         return f"at {self.clock}"
@@ -105,7 +108,9 @@ class Play:
         return AT + self.clock * HOUR
 
     async def facts(self, **needs: Any) -> Facts:
-        """Ask the twin in memory."""
+        """Ask the twin in memory: the transaction that is open, if one is."""
+        if self.works:
+            return await self.works[0].facts(Needs(**needs))
         async with self.stores[0].begin() as work:
             return await work.facts(Needs(**needs))
 
@@ -143,7 +148,20 @@ class Play:
         assert all(answer == answers[0] for answer in answers)
 
     async def transaction(self) -> None:
-        """Draw one lawful piece of work, do it on every store, then commit or roll back everywhere."""
+        """Do a batch of lawful pieces of work on every store, then commit or roll back everywhere."""
+        commit = self.draw(st.integers(0, 4)) > 0
+        async with AsyncExitStack() as stack:
+            self.works = [await stack.enter_async_context(each.begin()) for each in self.stores]
+            for _ in range(self.draw(st.integers(1, 4))):
+                self.clock += 1
+                await self.piece()
+            if commit:
+                for each in self.works:
+                    await each.commit()
+        self.works = []
+
+    async def piece(self) -> None:
+        """Draw one lawful piece of work, and do it in every transaction."""
         changes = await self.draw(st.sampled_from(await self.possible()))()
         for change in changes:
             event(f"{type(change).__name__}, {'empty' if _is_empty(change) else 'something'}")
@@ -151,14 +169,9 @@ class Play:
         cause = Cause(self.now, self.draw(st.sampled_from([None, request_id(self.clock, originator)])))
         claimed = claim(self.draw(st.integers(1, 4)), self.draw(st.sampled_from("ab")))
         posts = self.draw(st.integers(0, 3))
-        commit = self.draw(st.integers(0, 4)) > 0
-        statuses = []
-        for each in self.stores:
-            async with each.begin() as work:
-                statuses.append(await self.work(work, changes, cause, claimed, posts))
-                if commit:
-                    await work.commit()
-        assert len(set(statuses)) == 1
+        needs = [each for change in changes for each in _needs(change)] if self.draw(st.booleans()) else []
+        told = [await self.work(each, changes, cause, claimed, posts, needs) for each in self.works]
+        assert all(each == told[0] for each in told)
 
     async def possible(self) -> list[Callable[[], Awaitable[list[Change]]]]:
         """Name what may be done in the stages that the campaigns are in, with what leads on named more than once."""
@@ -172,7 +185,12 @@ class Play:
         steps = [step for stage, steps in next_steps.items() if stage in stages for step in steps]
         return steps + [self.report] * 3 + [self.create] * (3 if None in known else 0) + [self.end]
 
-    async def work(self, work: UnitOfWork, changes: Sequence[Change], cause: Cause, claimed, posts: int) -> Any:
+    async def work(
+        self, work: UnitOfWork, changes: Sequence[Change], cause: Cause, claimed, posts: int, needs: Sequence[Needs]
+    ) -> Any:
+        """Do it, with the needs asked for before and after; give what was answered."""
+        await work.anticipate(needs)
+        before = [_comparable(await work.facts(each)) for each in needs]
         (answer,) = await work.claim([claimed])
         if any(isinstance(change, SafeLaunchAllotted) for change in changes):
             await work.facts(Needs(campaign=changes[0].campaign_id, remaining=True))  # type: ignore[union-attr]
@@ -183,7 +201,7 @@ class Play:
             first = await work.reserve(posts)
             await work.enqueue([message(first + n, message_id=f"{self.clock}.{n}") for n in range(posts)])
             await work.quarantine([quarantined(b"%d" % self.clock, received_at=self.now)])
-        return answer
+        return answer, before, [_comparable(await work.facts(each)) for each in needs]
 
     # ------------------------------------------------------------------------------------------------ lawful changes
 
@@ -327,6 +345,27 @@ class Play:
         for other in seen[1:]:
             for name, value in seen[0].items():
                 assert other[name] == value, f"{name}: {other[name]} != {value}"
+
+
+def _needs(change: Change) -> list[Needs]:
+    """What a decision would have asked for that leads to a change, and what it changes."""
+    match change:
+        case CampaignSaved():
+            return [Needs(campaign=change.campaign.campaign_id, cells=True)]
+        case ParticipationSaved():
+            part = change.participation
+            return [Needs(user=part.supplier, campaign=part.campaign_id, responsible=True, own_lists=True)]
+        case NominationsReplaced():
+            own = Needs(user=change.supplier, campaign=change.campaign_id, responsible=True)
+            return [replace(own, hubs=change.hubs), own, replace(own, own_lists=True)]
+        case ActivationsRecorded():
+            hubs = tuple({each.activation.device_id: None for each in change.activations})
+            keys = tuple(
+                (a.device_id, a.firmware_version, a.at) for a in (each.activation for each in change.activations)
+            )
+            return [Needs(hubs=hubs, hub_campaigns=True, activations=keys)]
+        case _:
+            return []
 
 
 def _is_empty(change: Change) -> bool:

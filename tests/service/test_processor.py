@@ -266,24 +266,29 @@ async def test_the_same_request_fifty_times_at_once_has_one_effect(world: World)
 async def test_two_processes_wait_for_each_other_in_one_direction_only(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """RequestIDs are claimed all at once, campaigns locked in order: else two batches could wait for one another."""
+    """RequestIDs are claimed all at once, and so are locks: else two batches could wait for one another."""
     steps: list[object] = []
     async with world.store.begin() as work:
         unit = type(work)
-    claim, facts = unit.claim, unit.facts
+    claim, anticipate, facts = unit.claim, unit.anticipate, unit.facts
 
     async def noted_claim(self, claims):
         steps.append([each.request_id.counter for each in claims])
         return await claim(self, claims)
+
+    async def noted_anticipation(self, needs):
+        steps.append({each.campaign for each in needs})
+        await anticipate(self, needs)
 
     async def noted_facts(self, needs):
         steps.append(needs.campaign)
         return await facts(self, needs)
 
     monkeypatch.setattr(unit, "claim", noted_claim)
+    monkeypatch.setattr(unit, "anticipate", noted_anticipation)
     monkeypatch.setattr(unit, "facts", noted_facts)
     second, first = (world.octets(OPERATOR, create(CampaignID(name))) for name in ("B", "A"))
     outcomes = await world.process(second, second, first)
-    assert steps[:3] == [[1, 2], "A", "B"]
+    assert [each for each in steps if each is not None][:4] == [[1, 2], {None}, {"A", "B"}, "B"]
     assert [1] in steps
     assert [each.ending for each in outcomes] == [Ending.DONE, Ending.REPEATED, Ending.DONE]

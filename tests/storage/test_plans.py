@@ -202,7 +202,7 @@ async def test_whether_a_user_is_responsible_is_told_by_its_own_indexes(busy: Sq
     async with busy.begin() as work:
         with catching(busy) as caught:
             assert (await work.facts(needs)).responsible is responsible
-    probes = [each for each in caught if "EXISTS" in each[0]]
+    probes = [each for each in caught if "coalesce" in each[0]]
     assert len(probes) == (1 if responsible else 2)
     for statement, parameters in probes:
         indexes = set(re.findall(r"\bix_hubs_\w+", "\n".join(await explained(busy, statement, parameters))))

@@ -18,8 +18,8 @@ from chfw_sr.campaign.changes import (
     SafeLaunchAllotted,
 )
 from chfw_sr.campaign.facts import Facts, Needs
-from chfw_sr.messages import Phase, Stage
-from chfw_sr.service.ports import Claimed, ClaimStatus, Unavailable, UnitOfWork
+from chfw_sr.messages import CampaignID, Phase, Stage
+from chfw_sr.service.ports import Claim, Claimed, ClaimStatus, Unavailable, UnitOfWork
 from chfw_sr.storage.store import SqlStore, create_store
 from tests.contract.makers import (
     ALICE,
@@ -76,49 +76,76 @@ async def within(store: SqlStore, work: Callable[[UnitOfWork], Awaitable[None]])
         await unit.commit()
 
 
-async def test_a_claim_waits_for_the_one_before_it_and_finds_its_response(store: SqlStore) -> None:
-    async def second() -> Claimed:
-        async with store.begin() as work:
-            return (await work.claim([claim(1)]))[0]
+async def settle(store: SqlStore, claimed: Claim, response: bytes) -> Claimed:
+    """Claim, and answer unless it is a repeat."""
+    async with store.begin() as work:
+        (answer,) = await work.claim([claimed])
+        if answer.status is not ClaimStatus.REPEAT:
+            await work.finish([record(claimed, response)])
+            await work.commit()
+    return answer
 
+
+async def test_of_two_claims_at_once_the_later_waits_and_then_finds_the_response(store: SqlStore) -> None:
     async with store.begin() as first:
         await first.claim([claim(1)])
-        other = asyncio.create_task(second())
-        await waiting(store)
         await first.finish([record(claim(1), b"<first/>")])
+        other = asyncio.create_task(settle(store, claim(1), b"<second/>"))
+        await waiting(store)
         await first.commit()
-    assert await other == Claimed(ClaimStatus.REPEAT, b"<first/>", "I99")
+    with pytest.raises(Unavailable):
+        await other
+    assert await settle(store, claim(1), b"<second/>") == Claimed(ClaimStatus.REPEAT, b"<first/>", "I99")
 
 
 async def test_a_claim_takes_over_from_one_that_rolled_back(store: SqlStore) -> None:
-    async def second() -> Claimed:
-        async with store.begin() as work:
-            return (await work.claim([claim(1)]))[0]
-
     async with store.begin() as first:
         await first.claim([claim(1)])
-        other = asyncio.create_task(second())
+        await first.finish([record(claim(1), b"<first/>")])
+        other = asyncio.create_task(settle(store, claim(1), b"<second/>"))
         await waiting(store)
     assert (await other).status is ClaimStatus.NEW
+    assert await settle(store, claim(1), b"") == Claimed(ClaimStatus.REPEAT, b"<second/>", "I99")
+
+
+async def test_of_two_contents_at_once_the_later_is_a_conflict(store: SqlStore) -> None:
+    async with store.begin() as first:
+        await first.claim([claim(1)])
+        await first.finish([record(claim(1))])
+        other = asyncio.create_task(settle(store, claim(1, "other"), b"<other/>"))
+        await waiting(store)
+        await first.commit()
+    with pytest.raises(Unavailable):
+        await other
+    assert (await settle(store, claim(1, "other"), b"<other/>")).status is ClaimStatus.CONFLICT
 
 
 async def test_the_same_conflict_at_once_is_one_conflict_and_one_repeat(store: SqlStore) -> None:
-    async with store.begin() as work:
-        await work.claim([claim(1)])
-        await work.finish([record(claim(1))])
-        await work.commit()
-
-    async def second() -> Claimed:
-        async with store.begin() as work:
-            return (await work.claim([claim(1, "other")]))[0]
-
+    await settle(store, claim(1), b"<response/>")
     async with store.begin() as first:
         assert (await first.claim([claim(1, "other")]))[0].status is ClaimStatus.CONFLICT
-        other = asyncio.create_task(second())
-        await waiting(store)
         await first.finish([record(claim(1, "other"), b"<conflict/>")])
+        other = asyncio.create_task(settle(store, claim(1, "other"), b"<late/>"))
+        await waiting(store)
         await first.commit()
-    assert await other == Claimed(ClaimStatus.REPEAT, b"<conflict/>", "I99")
+    with pytest.raises(Unavailable):
+        await other
+    assert await settle(store, claim(1, "other"), b"") == Claimed(ClaimStatus.REPEAT, b"<conflict/>", "I99")
+
+
+async def test_batches_that_share_request_ids_wait_for_each_other_in_one_direction(store: SqlStore) -> None:
+    """They finish in order of RequestID, whatever the order in which they claimed."""
+    claims = [claim(1), claim(2)]
+    async with store.begin() as first, store.begin() as second:
+        for work, order in ((first, claims), (second, claims[::-1])):
+            assert [each.status for each in await work.claim(order)] == [ClaimStatus.NEW] * 2
+        await first.finish([record(claims[0])])
+        other = asyncio.create_task(second.finish([record(each) for each in claims[::-1]]))
+        await waiting(store)
+        await first.finish([record(claims[1])])
+        await first.commit()
+        with pytest.raises(Unavailable, match="busy or away"):
+            await other
 
 
 async def test_of_two_creators_the_later_is_told_to_try_again(store: SqlStore) -> None:
@@ -249,6 +276,52 @@ async def test_a_campaign_that_took_a_hub_while_a_report_waited_is_locked_too(st
         await first.commit()
     await other
     assert set(seen[0].campaigns) == {C1}
+
+
+async def test_reports_over_several_campaigns_wait_for_each_other_in_one_direction(store: SqlStore) -> None:
+    """Each would lock the campaign that the other has, if it locked them report by report."""
+    await stock(store, hub(1), hub(2))
+    await create(store, campaign(), campaign(C2, firmware_version="3.0"))
+    async with store.begin() as work:
+        await work.apply([DefaultListSet(C1, {ALICE: numbers([1])}), DefaultListSet(C2, {ALICE: numbers([2])})], CAUSE)
+        await work.commit()
+    reports = [Needs(user=ALICE, hubs=numbers([number]), hub_campaigns=True) for number in (1, 2)]
+    seen: list[CampaignID] = []
+
+    async def batch(work: UnitOfWork, needs: list[Needs]) -> None:
+        for each in needs:
+            seen.extend((await work.facts(each)).campaigns)
+
+    async def second(work: UnitOfWork) -> None:
+        await work.anticipate(reports[::-1])
+        await batch(work, reports[::-1])
+
+    async with store.begin() as first:
+        await first.anticipate(reports)
+        other = asyncio.create_task(within(store, second))
+        await waiting(store)
+        await batch(first, reports)
+        await first.commit()
+    await other
+    assert seen == [C1, C2, C2, C1]
+
+
+async def test_what_is_anticipated_is_locked(store: SqlStore, impatient: SqlStore) -> None:
+    """A campaign, a hub of a short list, one of a long list, and the model that a Safe Launch is of."""
+    await stock(store, hub(1), hub(2), *(hub(number, model="Other") for number in range(10, 1011)))
+    await create(store)
+    long = Needs(user=ALICE, hubs=numbers(range(10, 1011)))
+    for needs, other in (
+        (Needs(campaign=C1), Needs(campaign=C1)),
+        (Needs(hubs=numbers([1])), Needs(hubs=numbers([1, 2]))),
+        (long, Needs(hubs=numbers([500]))),
+        (Needs(campaign=C1, remaining=True), Needs(hubs=numbers([2]))),
+    ):
+        async with store.begin() as first:
+            await first.anticipate([needs])
+            async with impatient.begin() as second:
+                with pytest.raises(Unavailable, match="lock timeout"):
+                    await second.facts(other)
 
 
 async def test_of_two_that_wait_for_each_other_one_is_told_to_try_again(store: SqlStore) -> None:

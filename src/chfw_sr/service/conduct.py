@@ -4,7 +4,8 @@ Before a campaign's state is used, and after it changed, the clock-driven steps 
 transaction, so that a request never meets a campaign that is behind the clock.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -15,12 +16,33 @@ from chfw_sr.campaign.decision import Decision, Policy
 from chfw_sr.campaign.decisions import decide, needs_of
 from chfw_sr.campaign.facts import Needs
 from chfw_sr.campaign.model import Campaign
-from chfw_sr.messages import Alert, CampaignID, ServiceRequest
+from chfw_sr.messages import Alert, CampaignID, Rejected, ServiceRequest
 
 from .ports import Cause, UnitOfWork
 
 MAX_STEPS = 16
 """Clock-driven steps that one campaign can take at one instant; more would be a defect of the transition table."""
+
+
+async def anticipate(work: UnitOfWork, requests: Sequence[ServiceRequest]) -> None:
+    """Prepare a unit of work for requests that will be decided in order.
+
+    Their senders are authorised first: 50,000 hubs are not looked up for somebody who may not ask.
+
+    Args:
+        work: the open unit of work.
+        requests: that will be given to `Conduct.request`.
+    """
+    if not requests:
+        return
+    await work.anticipate([Needs(user=eui) for eui in {each.request_id.originator: None for each in requests}])
+    needs: list[Needs] = []
+    for request in requests:
+        sender = await work.facts(Needs(user=request.request_id.originator))
+        with suppress(Rejected):
+            authorise(request, sender.user)
+            needs.append(needs_of(request))
+    await work.anticipate(needs)
 
 
 @dataclass(slots=True)

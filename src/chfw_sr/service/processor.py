@@ -16,44 +16,21 @@ from datetime import datetime
 from structlog.contextvars import bound_contextvars
 
 from chfw_sr.campaign.decision import Policy
-from chfw_sr.campaign.facts import Needs
-from chfw_sr.messages import (
-    EUI,
-    Alert,
-    CampaignID,
-    CampaignRequest,
-    Payload,
-    Rejected,
-    RequestID,
-    ResponseCode,
-    ServiceRequest,
-    ServiceRequestRejected,
-    ServiceResponse,
-)
-from chfw_sr.wire import Attributed, Intake, Signer, TrustStore, Unattributed, write_response
+from chfw_sr.messages import EUI, Rejected, RequestID, ResponseCode, ServiceRequest, ServiceResponse
+from chfw_sr.wire import Attributed, Intake, Signer, TrustStore, Unattributed
 
-from .conduct import Conduct
-from .dispatch import Letter, Outgoing, dispatch
+from .answers import Answer, campaign_of, concerns, rejection_alert, set_aside
+from .conduct import Conduct, anticipate
+from .dispatch import dispatch
 from .observer import Observer, Unobserved
 from .outcome import DEFECT, Ending, Outcome
-from .ports import (
-    HEADER_CODE,
-    HEADER_REASON,
-    HEADER_RECEIVED,
-    Claim,
-    ClaimStatus,
-    Clock,
-    Delivery,
-    InboxRecord,
-    MessageKind,
-    Quarantined,
-    Store,
-    Unavailable,
-    UnitOfWork,
-)
+from .ports import Claim, Claimed, ClaimStatus, Clock, Delivery, Quarantined, Store, Unavailable, UnitOfWork
 from .senders import attribute
 
 logger = logging.getLogger(__name__)
+
+WRITTEN_AT_ONCE = 64
+"""Service Responses that are written and signed in one go; what they tell is kept until then, and may be long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +115,12 @@ class Processor:
         except Unavailable:
             raise
         except Exception as error:
-            with bound_contextvars(**_concerns(taken.intake)):
+            with bound_contextvars(**concerns(taken.intake)):
                 logger.exception("a defect met %s; it is quarantined", taken.intake.request_id or "an unnamed message")
             reason = f"{type(error).__name__}: {error}"
             async with self._store.begin() as work:
-                letter = await _quarantine(work, taken.delivery, DEFECT, reason, now)
+                kept, letter = set_aside(taken.delivery, DEFECT, reason, now)
+                await work.quarantine([kept])
                 await dispatch(work, [letter], now=now, dcc=self._dcc, signer=self._signer)
                 await work.commit()
             return [Outcome(Ending.QUARANTINED, DEFECT, taken.intake.request_id, taken.intake.srv, reason)]
@@ -170,116 +148,110 @@ class Processor:
             if isinstance(one.intake, Attributed)
         }
         claimed = dict(zip(claims, await work.claim(list(claims.values())), strict=True))
-        new = [one.intake for one in batch if one.place in claims and claimed[one.place].status is ClaimStatus.NEW]
-        await _lock_campaigns(work, new)
-        outcomes: dict[int, Outcome] = {}
-        outgoing: list[Outgoing] = []
-        records: list[InboxRecord] = []
+        admitted = {
+            one.place: self._admit(one.intake, claimed[one.place].status)
+            for one in batch
+            if isinstance(one.intake, Attributed) and claimed[one.place].status is not ClaimStatus.REPEAT
+        }
+        await anticipate(work, [each for each in admitted.values() if isinstance(each, ServiceRequest)])
+        answers: list[Answer] = []
+        aside: list[Quarantined] = []
         for one in batch:
             intake = one.intake
             if isinstance(intake, Unattributed):
-                outcomes[one.place] = await self._refuse_unattributed(work, one.delivery, intake, now, outgoing)
-                continue
-            answer = claimed[one.place]
-            if answer.status is ClaimStatus.REPEAT:
-                assert answer.response is not None
-                assert answer.code is not None
-                outgoing += _responses(one.delivery, intake, answer.code, answer.response)
-                outcomes[one.place] = Outcome(Ending.REPEATED, answer.code, intake.request_id, intake.srv)
-                continue
-            conflict = answer.status is ClaimStatus.CONFLICT
-            alerts: list[Alert] = []
-            with bound_contextvars(**_concerns(intake)):
-                outcome, response = await self._answer(work, intake, conflict, now, alerts)
-            records.append(InboxRecord(claims[one.place], intake.srv, ResponseCode(outcome.code), response, now))
-            outgoing += _responses(one.delivery, intake, ResponseCode(outcome.code), response)
-            outgoing += alerts
-            outcomes[one.place] = outcome
-        await work.finish(records)
+                answers.append(_refuse_unattributed(one.delivery, intake, now, aside))
+            elif one.place in admitted:
+                answer = await self._answer(work, one.delivery, intake, admitted[one.place], now)
+                answer.claim = claims[one.place]
+                answers.append(answer)
+            else:
+                answers.append(_repeat(one.delivery, intake, claimed[one.place]))
+            if len(answers) % WRITTEN_AT_ONCE == 0:
+                await asyncio.to_thread(_write, answers[-WRITTEN_AT_ONCE:], self._signer)
+        await asyncio.to_thread(_write, answers[len(answers) // WRITTEN_AT_ONCE * WRITTEN_AT_ONCE :], self._signer)
+        await work.quarantine(aside)
+        await work.finish([record for each in answers if (record := each.record(now)) is not None])
+        outgoing = [each for answer in answers for each in answer.outgoing()]
         await dispatch(work, outgoing, now=now, dcc=self._dcc, signer=self._signer)
-        return outcomes
+        return {one.place: answer.outcome for one, answer in zip(batch, answers, strict=True)}
 
     async def _answer(
-        self, work: UnitOfWork, intake: Attributed, conflict: bool, now: datetime, alerts: list[Alert]
-    ) -> tuple[Outcome, bytes]:
-        """Decide one verified request: its outcome, its Service Response in final octets, its alerts."""
-        conduct = Conduct(work, now, self._policy, alerts)
+        self,
+        work: UnitOfWork,
+        delivery: Delivery,
+        intake: Attributed,
+        admitted: ServiceRequest | Rejected,
+        now: datetime,
+    ) -> Answer:
+        """Decide one verified request: its outcome, its Service Response, its alerts."""
+        conduct = Conduct(work, now, self._policy)
+        name, srv, campaign_id = intake.request_id, intake.srv, campaign_of(intake)
+        code: ResponseCode | None
         try:
-            decision = await conduct.request(self._admit(intake, conflict))
-            assert decision.code is not None
-            response = self._respond(intake.request_id, intake.srv, decision.code, decision.payload, now)
-            outcome = Outcome(Ending.DONE, decision.code, intake.request_id, intake.srv)
+            if isinstance(admitted, Rejected):
+                raise admitted
+            decision = await conduct.request(admitted)
+            code, payload, reason, ending = decision.code, decision.payload, None, Ending.DONE
+            assert code is not None
         except Rejected as rejection:
-            alerts.append(_rejection_alert(intake, rejection))
-            response = self._respond(intake.request_id, intake.srv, rejection.code, rejection.fault(), now)
-            outcome = Outcome(Ending.REFUSED, rejection.code, intake.request_id, intake.srv, rejection.reason)
-        return replace(outcome, alerts=len(alerts), campaign_id=_campaign_of(intake)), response
+            conduct.alerts.append(rejection_alert(intake, rejection))
+            code, payload, reason, ending = rejection.code, rejection.fault(), rejection.reason, Ending.REFUSED
+        return Answer(
+            delivery,
+            Outcome(ending, code, name, srv, reason, len(conduct.alerts), campaign_id),
+            ServiceResponse(request_id=name, code=code, at=now, srv=srv, payload=payload),
+            alerts=conduct.alerts,
+        )
 
-    def _admit(self, intake: Attributed, conflict: bool) -> ServiceRequest:
+    def _admit(self, intake: Attributed, status: ClaimStatus) -> ServiceRequest | Rejected:
         """Check what lies between the signature and the User's role: schema verdict, E904, E903 (wire contract §6)."""
         if isinstance(intake.outcome, Rejected):
-            raise intake.outcome
+            return intake.outcome
         if intake.request_id.target != self._dcc:
-            raise Rejected(
+            return Rejected(
                 ResponseCode.E904, f"the RequestID names {intake.request_id.target} as target; this DCC is {self._dcc}"
             )
-        if conflict:
-            raise Rejected(ResponseCode.E903, f"the RequestID {intake.request_id} was used before, with other content")
+        if status is ClaimStatus.CONFLICT:
+            return Rejected(ResponseCode.E903, f"the RequestID {intake.request_id} was used before, with other content")
         return intake.outcome
 
-    def _respond(
-        self, request_id: RequestID, srv: str | None, code: ResponseCode, payload: Payload | None, now: datetime
-    ) -> bytes:
-        response = ServiceResponse(request_id=request_id, code=code, at=now, srv=srv, payload=payload)
-        return write_response(response, self._signer)
 
-    async def _refuse_unattributed(
-        self, work: UnitOfWork, delivery: Delivery, intake: Unattributed, now: datetime, outgoing: list[Outgoing]
-    ) -> Outcome:
-        """Quarantine what nobody can be held to; whoever sent it is answered on its `reply_to` alone."""
-        rejection = intake.rejection
-        if delivery.reply_to and intake.request_id:
-            response = self._respond(intake.request_id, intake.srv, rejection.code, rejection.fault(), now)
-            outgoing.append(
-                _reply(delivery, delivery.reply_to, intake.request_id, intake.srv, rejection.code, response)
-            )
-        outgoing.append(await _quarantine(work, delivery, rejection.code, rejection.reason, now))
-        return Outcome(Ending.QUARANTINED, rejection.code, intake.request_id, intake.srv, rejection.reason)
+def _write(answers: Sequence[Answer], signer: Signer) -> None:
+    for each in answers:
+        each.write(signer)
 
 
-async def _lock_campaigns(work: UnitOfWork, intakes: Sequence[Attributed | Unattributed]) -> None:
-    """Lock the campaigns that requests name, where there are several, in the order in which everybody does it."""
-    named = {campaign_id for one in intakes if (campaign_id := _campaign_of(one)) is not None}
-    if len(named) > 1:
-        for campaign_id in sorted(named):
-            await work.facts(Needs(campaign=campaign_id))
+def _refuse_unattributed(delivery: Delivery, intake: Unattributed, now: datetime, aside: list[Quarantined]) -> Answer:
+    """Quarantine what nobody can be held to; whoever sent it is answered on its `reply_to` alone."""
+    rejection, request_id, srv = intake.rejection, intake.request_id, intake.srv
+    kept, letter = set_aside(delivery, rejection.code, rejection.reason, now)
+    aside.append(kept)
+    outcome = Outcome(Ending.QUARANTINED, rejection.code, request_id, srv, rejection.reason)
+    if not delivery.reply_to or request_id is None:
+        return Answer(delivery, outcome, letter=letter)
+    response = ServiceResponse(request_id=request_id, code=rejection.code, at=now, srv=srv, payload=rejection.fault())
+    return Answer(delivery, outcome, response, letter=letter)
 
 
-def _campaign_of(intake: Attributed | Unattributed) -> CampaignID | None:
-    """Give the campaign that a request names; None if it names none or could not be read."""
-    request = intake.outcome if isinstance(intake, Attributed) else None
-    if isinstance(request, ServiceRequest) and isinstance(request.body, CampaignRequest):
-        return request.body.campaign_id
-    return None
-
-
-def _concerns(intake: Attributed | Unattributed) -> dict[str, str]:
-    """Give what lines of the log about a message say of it."""
-    named = {"request_id": intake.request_id, "campaign_id": _campaign_of(intake)}
-    return {name: str(value) for name, value in named.items() if value is not None}
+def _repeat(delivery: Delivery, intake: Attributed, claimed: Claimed) -> Answer:
+    """Answer again with the stored response."""
+    assert claimed.response is not None
+    assert claimed.code is not None
+    outcome = Outcome(Ending.REPEATED, claimed.code, intake.request_id, intake.srv)
+    return Answer(delivery, outcome, octets=claimed.response)
 
 
 def _log(outcome: Outcome) -> None:
     """Write a line about a message whose fate is committed."""
-    named = {
-        "request_id": outcome.request_id,
-        "campaign_id": outcome.campaign_id,
-        "srv": outcome.srv,
-        "code": outcome.code,
-        "reason": outcome.reason,
-    }
     level = logging.WARNING if outcome.ending is Ending.QUARANTINED else logging.INFO
     if logger.isEnabledFor(level):
+        named = {
+            "request_id": outcome.request_id,
+            "campaign_id": outcome.campaign_id,
+            "srv": outcome.srv,
+            "code": outcome.code,
+            "reason": outcome.reason,
+        }
         fields = {name: str(value) for name, value in named.items() if value is not None}
         logger.log(level, "request %s", outcome.ending.lower(), extra=fields | {"alerts": outcome.alerts})
 
@@ -301,61 +273,3 @@ def _without_repetition(taken: Sequence[_Taken]) -> Iterator[Sequence[_Taken]]:
             parts.append([])
         parts[part].append(one)
     yield from parts
-
-
-def _rejection_alert(intake: Attributed, rejection: Rejected) -> Alert:
-    return Alert(
-        recipient=intake.request_id.originator,
-        body=ServiceRequestRejected(
-            request_id=intake.request_id,
-            srv=intake.srv,
-            response_code=rejection.code,
-            reason=rejection.reason,
-        ),
-    )
-
-
-def _responses(delivery: Delivery, intake: Attributed, code: str, octets: bytes) -> list[Outgoing]:
-    """Address a Service Response: to the originator's queue, and to `reply_to` where one was given."""
-    answer = _reply(delivery, intake.request_id.originator, intake.request_id, intake.srv, code, octets)
-    to_originator = replace(answer, kind=MessageKind.RESPONSE)
-    return [to_originator, replace(answer, recipient=delivery.reply_to)] if delivery.reply_to else [to_originator]
-
-
-def _reply(
-    delivery: Delivery, recipient: str, request_id: RequestID, srv: str | None, code: str, octets: bytes
-) -> Letter:
-    return Letter(
-        kind=MessageKind.REPLY,
-        recipient=recipient,
-        message_id=str(request_id.response_id()),
-        type=srv or "",
-        octets=octets,
-        correlation_id=delivery.correlation_id or str(request_id),
-        headers={HEADER_CODE: code},
-    )
-
-
-async def _quarantine(work: UnitOfWork, delivery: Delivery, code: str, reason: str, now: datetime) -> Letter:
-    await work.quarantine(
-        [
-            Quarantined(
-                octets=delivery.octets,
-                code=code,
-                reason=reason,
-                received_at=now,
-                reply_to=delivery.reply_to,
-                correlation_id=delivery.correlation_id,
-                source=delivery.source,
-            )
-        ]
-    )
-    return Letter(
-        kind=MessageKind.QUARANTINE,
-        recipient="",
-        message_id=delivery.message_id or "",
-        type=code,
-        octets=delivery.octets,
-        correlation_id=delivery.correlation_id,
-        headers={HEADER_CODE: code, HEADER_REASON: reason, HEADER_RECEIVED: now.isoformat()},
-    )

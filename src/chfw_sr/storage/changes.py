@@ -17,14 +17,16 @@ from chfw_sr.campaign.changes import (
     PilotAllotted,
     SafeLaunchAllotted,
 )
+from chfw_sr.campaign.model import Participation
 from chfw_sr.messages import Phase
 from chfw_sr.service.ports import Cause
 
 from .activations import record_activations
 from .allotment import allot_pilot
 from .columns import KEY
-from .dialects import SqlDialect
-from .history import entry, record, record_hubs
+from .dialects import SqlDialect, Upsert
+from .history import record, record_hubs
+from .lines import campaign_line, participation_line
 from .mapping import campaign_values, participation_values
 from .safe_launch import SafeLaunches
 from .tables import campaign_hubs, campaigns, participations
@@ -82,9 +84,7 @@ class ChangeMaker:
         values = campaign_values(change.campaign)
         if change.event is CampaignEvent.CREATED or not await self._update_campaign(values):
             await self._connection.execute(insert(campaigns).values(values))
-        detail = {"stage": change.campaign.stage.value, "reason": change.reason}
-        row = entry(change.event.value, cause, campaign_id=change.campaign.campaign_id, detail=detail)
-        await record(self._connection, self._dialect, [row])
+        await record(self._connection, self._dialect, [campaign_line(change, cause)])
 
     async def _update_campaign(self, values: Mapping[str, Any]) -> bool:
         """Update it, but for its name, which other tables hold to; tell whether it was there."""
@@ -93,23 +93,10 @@ class ChangeMaker:
         return (await self._connection.execute(known.values(others))).rowcount > 0
 
     async def _save_participations(self, changes: Sequence[ParticipationSaved], cause: Cause) -> None:
-        if not changes:
-            return
-        values = [participation_values(change.participation) for change in changes]
-        statement = self._dialect.insert(participations)
-        await self._connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=["campaign_id", "supplier"],
-                set_={name: statement.excluded[name] for name in values[0]},
-            ),
-            values,
-        )
-        rows = []
-        for change in changes:
-            part = change.participation
-            row = entry(change.event.value, cause, campaign_id=part.campaign_id, user=part.supplier, detail={})
-            rows.append(row)
-        await record(self._connection, self._dialect, rows)
+        if changes:
+            parts = [change.participation for change in changes]
+            await save_participations(self._connection, self._dialect, parts)
+            await record(self._connection, self._dialect, [participation_line(change, cause) for change in changes])
 
     async def _set_default_list(self, change: DefaultListSet, cause: Cause) -> None:
         data = [
@@ -158,6 +145,23 @@ class ChangeMaker:
                 set_={name: statement.excluded[name] for name in ("nominated_by", "nominated_position", "held")},
             )
         )
+
+
+async def save_participations(connection: AsyncConnection, dialect: SqlDialect, parts: Sequence[Participation]) -> None:
+    """Create or save Suppliers' parts in campaigns, each named once."""
+    if parts:
+        await connection.execute(dialect.once(_save_participations), [participation_values(each) for each in parts])
+
+
+_PARTICIPATION = participations.c.keys()
+
+
+def _save_participations(dialect: SqlDialect) -> Upsert:
+    statement = dialect.insert(participations)
+    return statement.on_conflict_do_update(
+        index_elements=["campaign_id", "supplier"],
+        set_={name: statement.excluded[name] for name in _PARTICIPATION},
+    )
 
 
 _PILOT = literal(Phase.PILOT.value, KEY)

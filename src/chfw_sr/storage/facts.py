@@ -1,161 +1,93 @@
-"""Answers to `Needs`, in a few statements whatever the size of the tables.
+"""Answers to `Needs`: from what is known, learnt where it is not, and from the tables what is too big to be kept."""
 
-The order of locks is the same for everyone: models, campaigns by CampaignID, hubs by EUI. Whatever is decided upon is
-read by a statement that comes after those that took the locks.
-"""
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import FromClause, and_, column, exists, func, or_, select
+from sqlalchemy import FromClause, and_, column, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from chfw_sr.campaign.facts import ActivationKey, Facts, Needs
-from chfw_sr.campaign.model import Campaign, CampaignFacts, Cell, Hub, OwnLists, Participation, PlanRow
+from chfw_sr.campaign.facts import Facts, Needs
+from chfw_sr.campaign.model import Campaign, Cell, Hub, OwnLists, Participation, PlanRow
 from chfw_sr.messages import EUI, MAX_DEVICE_LIST, CampaignID, Phase
 
 from .columns import KEY
 from .dialects import SqlDialect
-from .mapping import HUB, MEMBERSHIP, to_campaign, to_cell, to_hub, to_participation, to_plan_row, to_tallies, to_user
+from .loading import Loader
+from .mapping import HUB, MEMBERSHIP, to_cell, to_hub, to_participation, to_plan_row
 from .safe_launch import SafeLaunches
-from .tables import LIVE, activations, campaign_hubs, campaigns, cells, hubs, participations, users
-
-_RESPONSIBLE = (hubs.c.import_supplier, hubs.c.gas_supplier, hubs.c.electricity_distributor, hubs.c.gas_transporter)
+from .tables import LIVE, campaign_hubs, campaigns, cells, hubs, participations
+from .workspace import BULK, Known
 
 
 class FactFinder:
-    """Answers needs in one transaction.
+    """Answers needs in one transaction, of which everything that was decided is written.
 
     Args:
         connection: in a transaction.
         dialect: its dialect.
+        known: what is known.
         safe_launches: which remembers what was counted.
     """
 
-    def __init__(self, connection: AsyncConnection, dialect: SqlDialect, safe_launches: SafeLaunches) -> None:
+    def __init__(
+        self, connection: AsyncConnection, dialect: SqlDialect, known: Known, safe_launches: SafeLaunches
+    ) -> None:
         self._connection = connection
         self._dialect = dialect
+        self._known = known
+        self._loader = Loader(connection, dialect, known)
         self._safe_launches = safe_launches
+
+    async def learn(self, needs: Sequence[Needs]) -> None:
+        """Learn what needs ask for, and take all their locks."""
+        await self._loader.learn(needs)
+
+    def recall(self, needs: Needs) -> Facts | None:
+        """Answer needs from what is known; None if that is not enough."""
+        beyond = needs.own_safe_launch or needs.plan or needs.remaining or _is_bulky(needs)
+        return None if beyond or not self._known.covers(needs) else self._known.answer(needs)
 
     async def answer(self, needs: Needs) -> Facts:
         """Answer needs; campaigns and hubs asked for are locked."""
-        if not self._dialect.single_writer:
-            await self._lock(needs)
-        found = await self._connection.execute(
-            select(users).where(or_(users.c.eui == needs.user, users.c.is_operator)).order_by(users.c.eui)
-        )
-        known = found.all()
-        loaded = await load_hubs(self._connection, self._dialect, needs.hubs)
-        campaign_facts = await self._campaigns(needs, loaded)
-        mine = campaign_facts.get(needs.campaign) if needs.campaign else None
-        campaign = mine.campaign if mine else None
-        return Facts(
-            user=next((to_user(row) for row in known if row.eui == needs.user), None),
-            operators=tuple(EUI(row.eui) for row in known if row.is_operator),
-            campaigns=campaign_facts,
-            hubs=loaded,
-            recorded=await self._recorded(needs.activations),
-            responsible=await self._responsible(campaign, needs.user) if needs.responsible else False,
-            own_lists=await self._own_lists(campaign, needs.user) if needs.own_lists else OwnLists(),
-            own_safe_launch=await self._own_safe_launch(campaign, needs.user) if needs.own_safe_launch else None,
-            plan=await self._plan(campaign) if needs.plan else (),
-            remaining=await self._safe_launches.count(campaign) if needs.remaining and campaign else {},
-            cells=await load_cells(self._connection, campaign.campaign_id) if needs.cells and campaign else (),
-        )
-
-    async def _lock(self, needs: Needs) -> None:
-        """Lock models, then campaigns, then hubs: a place of a hub that is read after this stays true."""
-        wanted = _euis(self._dialect, needs.hubs)
-        if needs.hubs:
-            named = select(hubs.c.manufacturer, hubs.c.model).join_from(wanted, hubs, hubs.c.eui == wanted.c.eui)
-            found = await self._connection.execute(named.distinct())
-            await self._dialect.share_models(self._connection, [(row.manufacturer, row.model) for row in found])
+        if _is_bulky(needs) or not self._known.covers(needs):
+            await self._loader.learn([needs])
+        facts = await self._bulk(needs) if _is_bulky(needs) else self._known.answer(needs)
+        mine = facts.campaigns.get(needs.campaign) if needs.campaign else None
+        if mine is None:
+            return facts
+        campaign, user = mine.campaign, needs.user
+        part = None if user is None else (campaign.campaign_id, user)
+        if needs.own_lists and part is not None and not self._known.has_lists(part):
+            facts = replace(facts, own_lists=await self._own_lists(*part))
+        if needs.own_safe_launch and part is not None:
+            facts = replace(facts, own_safe_launch=await self._own_safe_launch(*part))
+        if needs.plan:
+            facts = replace(facts, plan=await self._plan(campaign))
         if needs.remaining:
-            named = select(campaigns.c.manufacturer, campaigns.c.model).where(campaigns.c.campaign_id == needs.campaign)
-            for row in await self._connection.execute(named):
-                await self._dialect.own_model(self._connection, (row.manufacturer, row.model))
-        if needs.hubs and needs.hub_campaigns:
-            holders = select(campaign_hubs.c.campaign_id).join_from(
-                wanted, campaign_hubs, campaign_hubs.c.hub == wanted.c.eui
-            )
-            holding = {*await self._connection.scalars(holders.where(campaign_hubs.c.held).distinct()), needs.campaign}
-            locked = select(campaigns.c.campaign_id).where(campaigns.c.campaign_id.in_(sorted(filter(None, holding))))
-            await self._connection.execute(
-                self._dialect.for_update(locked.where(LIVE).order_by(campaigns.c.campaign_id))
-            )
-        elif needs.campaign:
-            locked = select(campaigns.c.campaign_id).where(campaigns.c.campaign_id == needs.campaign)
-            await self._connection.execute(self._dialect.for_update(locked))
-        if needs.hubs:
-            ordered = select(hubs.c.eui).where(self._dialect.among(hubs.c.eui, needs.hubs)).order_by(hubs.c.eui)
-            within = self._dialect.for_update(ordered).subquery()
-            await self._connection.execute(select(func.count()).select_from(within))
+            facts = replace(facts, remaining=await self._safe_launches.count(campaign))
+        return facts
 
-    async def _campaigns(self, needs: Needs, loaded: Mapping[EUI, Hub]) -> dict[CampaignID, CampaignFacts]:
-        ids = {needs.campaign} if needs.campaign else set()
+    async def _bulk(self, needs: Needs) -> Facts:
+        """Answer needs of which the hubs were locked, and are not to be kept."""
+        loaded = await load_hubs(self._connection, self._dialect, needs.hubs)
+        others = replace(needs, hubs=(), activations=(), hub_campaigns=False)
+        holders: set[CampaignID] = set()
         if needs.hub_campaigns:
-            ids |= {hub.membership.campaign_id for hub in loaded.values() if hub.membership}
-        if not ids:
-            return {}
-        query = select(campaigns).where(campaigns.c.campaign_id.in_(sorted(ids))).order_by(campaigns.c.campaign_id)
-        rows = (await self._connection.execute(self._dialect.for_update(query))).all()
-        parts: dict[str, dict[EUI, Participation]] = {row.campaign_id: {} for row in rows}
-        for part in await load_participations(self._connection, sorted(parts)):
-            parts[part.campaign_id][part.supplier] = part
-        return {
-            CampaignID(row.campaign_id): CampaignFacts(to_campaign(row), parts[row.campaign_id], to_tallies(row))
-            for row in rows
-        }
+            holders = {hub.membership.campaign_id for hub in loaded.values() if hub.membership}
+            await self._loader.learn_campaigns(holders)
+        facts = self._known.answer(others)
+        held = {each: known for each in sorted(holders) if (known := self._known.campaigns[each]) is not None}
+        recorded = await self._loader.recorded(needs.activations) if needs.activations else frozenset()
+        return replace(facts, hubs=loaded, campaigns={**facts.campaigns, **held}, recorded=recorded)
 
-    async def _recorded(self, keys: Sequence[ActivationKey]) -> frozenset[ActivationKey]:
-        if not keys:
-            return frozenset()
-        wanted = self._dialect.rows("keys", [activations.c.hub, activations.c.firmware_version, activations.c.at], keys)
-        same = and_(
-            activations.c.hub == wanted.c.hub,
-            activations.c.firmware_version == wanted.c.firmware_version,
-            activations.c.at == wanted.c.at,
-        )
-        query = select(activations.c.hub, activations.c.firmware_version, activations.c.at)
-        rows = await self._connection.execute(query.join_from(wanted, activations, same))
-        return frozenset((EUI(hub), version, at) for hub, version, at in rows)
-
-    async def _responsible(self, campaign: Campaign | None, user: EUI | None) -> bool:
-        """Probe an index: first for a target, before and after the campaign's version, then for a hub that was one."""
-        if campaign is None or user is None:
-            return False
-        version = hubs.c.firmware_version
-        places = [
-            and_(
-                party == user,
-                hubs.c.manufacturer == campaign.manufacturer,
-                hubs.c.model == campaign.model,
-                hubs.c.region == region.value,
-            )
-            for party in _RESPONSIBLE
-            for region in sorted(campaign.regions)
-        ]
-        other_version = (version < campaign.firmware_version, version > campaign.firmware_version)
-        targets = [exists().where(place, other) for place in places for other in other_version]
-        if await self._connection.scalar(select(or_(*targets))):
-            return True
-        within = and_(
-            campaign_hubs.c.campaign_id == campaign.campaign_id,
-            campaign_hubs.c.phase.in_([phase.value for phase in Phase]),
-            campaign_hubs.c.hub == hubs.c.eui,
-        )
-        former = [exists().where(place, version == campaign.firmware_version, within) for place in places]
-        return bool(await self._connection.scalar(select(or_(*former))))
-
-    async def _own_lists(self, campaign: Campaign | None, user: EUI | None) -> OwnLists:
-        if campaign is None or user is None:
-            return OwnLists()
+    async def _own_lists(self, campaign_id: CampaignID, user: EUI) -> OwnLists:
         row = campaign_hubs.c
-        named = select(row.hub).where(row.campaign_id == campaign.campaign_id, row.phase == Phase.PILOT.value)
+        named = select(row.hub).where(row.campaign_id == campaign_id, row.phase == Phase.PILOT.value)
         confirmed = (
             select(row.hub)
             .join(cells, cells.c.id == row.cell_id)
-            .where(cells.c.campaign_id == campaign.campaign_id, cells.c.phase == Phase.PILOT.value)
+            .where(cells.c.campaign_id == campaign_id, cells.c.phase == Phase.PILOT.value)
             .where(cells.c.supplier == user)
         )
         return OwnLists(
@@ -167,11 +99,9 @@ class FactFinder:
     async def _list(self, query: Any) -> tuple[EUI, ...] | None:
         return tuple((await self._connection.scalars(query)).all()) or None
 
-    async def _own_safe_launch(self, campaign: Campaign | None, user: EUI | None) -> tuple[EUI, ...] | None:
-        if campaign is None or user is None:
-            return None
+    async def _own_safe_launch(self, campaign_id: CampaignID, user: EUI) -> tuple[EUI, ...] | None:
         own = and_(
-            cells.c.campaign_id == campaign.campaign_id,
+            cells.c.campaign_id == campaign_id,
             cells.c.phase == Phase.SAFE_LAUNCH.value,
             cells.c.supplier == user,
         )
@@ -181,14 +111,16 @@ class FactFinder:
         query = select(campaign_hubs.c.hub).join_from(cells, campaign_hubs, campaign_hubs.c.cell_id == cells.c.id)
         return tuple((await self._connection.scalars(query.where(own).order_by(campaign_hubs.c.hub))).all())
 
-    async def _plan(self, campaign: Campaign | None) -> tuple[PlanRow, ...]:
-        if campaign is None:
-            return ()
+    async def _plan(self, campaign: Campaign) -> tuple[PlanRow, ...]:
         row = campaign_hubs.c
         columns = (row.default_supplier, row.default_position, row.nominated_by, row.nominated_position, row.outcome)
         query = select(row.hub, *columns).where(row.campaign_id == campaign.campaign_id, row.phase == Phase.PILOT.value)
         found = await self._connection.execute(query.order_by(row.hub))
         return tuple(map(to_plan_row, found))
+
+
+def _is_bulky(needs: Needs) -> bool:
+    return len(needs.hubs) > BULK or len(needs.activations) > BULK
 
 
 async def load_hubs(connection: AsyncConnection, dialect: SqlDialect, euis: Sequence[EUI]) -> dict[EUI, Hub]:

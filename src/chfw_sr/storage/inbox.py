@@ -1,12 +1,15 @@
 """The inbox: which content owns a RequestID, and what it was answered (wire contract §6).
 
-A claim is a row. The unique indexes decide who was first, also between processes: a claim waits for the transaction
-that made an earlier one, and a claim is never committed without its response, so that a repeat always finds one.
+A claim looks whether the RequestID is there; the row is written once, whole, when the request is finished. The unique
+indexes decide who was first, also between processes: of two that claimed at once, the later waits until the earlier one
+ends, and if that committed, it is told to try again and finds a repeat. So a RequestID is never there without its
+response.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import bindparam, literal, select, true, update
+from sqlalchemy import Select, and_, exists, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chfw_sr.service.ports import Claim, Claimed, ClaimStatus, InboxRecord
@@ -17,6 +20,9 @@ from .tables import inbox
 _Key = tuple[str, str]
 """RequestID and the digest in hex."""
 
+_KEY = (inbox.c.request_id, inbox.c.digest)
+_COLUMNS = ("request_id", "digest", "conflict", "srv", "code", "response", "received_at")
+
 
 class Inbox:
     """The inbox in one transaction."""
@@ -24,7 +30,8 @@ class Inbox:
     def __init__(self, connection: AsyncConnection, dialect: SqlDialect) -> None:
         self._connection = connection
         self._dialect = dialect
-        self._unfinished: set[_Key] = set()
+        self._unfinished: dict[_Key, bool] = {}
+        self._owned: set[str] = set()
 
     @property
     def unfinished(self) -> bool:
@@ -32,81 +39,48 @@ class Inbox:
         return bool(self._unfinished)
 
     async def claim(self, claims: Sequence[Claim]) -> Sequence[Claimed]:
-        """Claim in at most five statements."""
+        """Claim in one statement."""
+        if not claims:
+            return []
         keys = [_key(claim) for claim in claims]
-        new = await self._insert(keys, conflict=False)
-        repeats = await self._find(key for key in keys if key not in new)
-        others = [key for key in keys if key not in new and key not in repeats]
-        conflicts = await self._insert(others, conflict=True)
-        # Lost to another transaction that claimed the same conflicting content at the same time:
-        repeats |= await self._find(key for key in others if key not in conflicts)
-        self._unfinished |= new | conflicts
-        return [
-            Claimed(ClaimStatus.NEW)
-            if key in new
-            else Claimed(ClaimStatus.CONFLICT)
-            if key in conflicts
-            else repeats[key]
-            for key in keys
-        ]
+        given = self._dialect.giving("wanted", _KEY, sorted(set(keys)))
+        found = (await self._connection.execute(self._dialect.once(_find), given)).all()
+        known = {(row.request_id, row.digest): row for row in found}
+        return [self._claim(key, known[key]) for key in keys]
+
+    def _claim(self, key: _Key, row: Any) -> Claimed:
+        """Judge a claim by what was found of it, and by what was claimed here and is not written yet."""
+        if row.code is not None or key in self._unfinished:
+            return Claimed(ClaimStatus.REPEAT, row.response, row.code)
+        conflict = row.owned or key[0] in self._owned
+        self._unfinished[key] = conflict
+        self._owned.add(key[0])
+        return Claimed(ClaimStatus.CONFLICT if conflict else ClaimStatus.NEW)
 
     async def finish(self, records: Sequence[InboxRecord]) -> None:
-        """Store what was answered.
+        """Store what was answered, in order of RequestID, so that two transactions wait in one direction only.
 
         Raises:
             RuntimeError: for a record that was not claimed here.
         """
-        values = []
+        rows: dict[_Key, tuple[Any, ...]] = {}
         for record in records:
             key = _key(record.claim)
             if key not in self._unfinished:
-                raise RuntimeError(f"{key[0]} was not claimed in this unit of work")
-            values.append(
-                {
-                    "key_request_id": key[0],
-                    "key_digest": key[1],
-                    "srv": record.srv,
-                    "code": record.code.value,
-                    "response": record.response,
-                    "received_at": record.received_at,
-                }
-            )
-        if values:
-            statement = update(inbox).where(
-                inbox.c.request_id == bindparam("key_request_id"), inbox.c.digest == bindparam("key_digest")
-            )
-            await self._connection.execute(statement, values)
-        self._unfinished -= {_key(record.claim) for record in records}
+                raise RuntimeError(f"{key[0]} was not claimed in this unit of work, or is finished")
+            conflict = self._unfinished.pop(key)
+            rows[key] = (*key, conflict, record.srv, record.code.value, record.response, record.received_at)
+        await self._dialect.load(self._connection, inbox, _COLUMNS, [rows[key] for key in sorted(rows)])
 
-    async def _insert(self, keys: Sequence[_Key], *, conflict: bool) -> set[_Key]:
-        """Insert what is not there, in order, so that two transactions wait for each other in one direction only."""
-        if not keys:
-            return set()
-        wanted = self._dialect.rows("claims", [inbox.c.request_id, inbox.c.digest], sorted(set(keys)))
-        values = select(wanted.c.request_id, wanted.c.digest, literal(conflict))
-        values = values.where(true()).order_by(wanted.c.request_id, wanted.c.digest)
-        statement = (
-            self._dialect.insert(inbox)
-            .from_select(["request_id", "digest", "conflict"], values)
-            .on_conflict_do_nothing()
-            .returning(inbox.c.request_id, inbox.c.digest)
-        )
-        return {(row.request_id, row.digest) for row in await self._connection.execute(statement)}
 
-    async def _find(self, keys: Iterable[_Key]) -> dict[_Key, Claimed]:
-        wanted_keys = sorted(set(keys))
-        if not wanted_keys:
-            return {}
-        wanted = self._dialect.rows("claims", [inbox.c.request_id, inbox.c.digest], wanted_keys)
-        query = select(inbox.c.request_id, inbox.c.digest, inbox.c.response, inbox.c.code).join_from(
-            wanted,
-            inbox,
-            (inbox.c.request_id == wanted.c.request_id) & (inbox.c.digest == wanted.c.digest),
-        )
-        return {
-            (row.request_id, row.digest): Claimed(ClaimStatus.REPEAT, row.response, row.code)
-            for row in await self._connection.execute(query)
-        }
+def _find(dialect: SqlDialect) -> Select[Any]:
+    """Find wanted contents, each with whether any content owns its RequestID."""
+    wanted = dialect.given("wanted", _KEY)
+    owner = inbox.alias("owner")
+    owned = exists().where(owner.c.request_id == wanted.c.request_id, ~owner.c.conflict)
+    same = and_(inbox.c.request_id == wanted.c.request_id, inbox.c.digest == wanted.c.digest)
+    columns = (wanted.c.request_id, wanted.c.digest, inbox.c.code, inbox.c.response, owned.label("owned"))
+    return select(*columns).select_from(wanted).outerjoin(inbox, same)
 
 
 def _key(claim: Claim) -> _Key:

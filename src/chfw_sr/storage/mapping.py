@@ -134,6 +134,11 @@ def to_hub(row: Sequence[Any]) -> Hub:
     )
 
 
+def to_outcome(text: str | None) -> ActivationResult | None:
+    """Read the newest result of a hub."""
+    return _RESULTS[text]
+
+
 def _to_membership(
     campaign_id: CampaignID,
     phase: str,

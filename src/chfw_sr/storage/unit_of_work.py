@@ -1,4 +1,8 @@
-"""One transaction: everything that a batch of requests, or a step of the clock, does (wire contract §6)."""
+"""One transaction: everything that a batch of requests, or a step of the clock, does (wire contract §6).
+
+What was asked for is kept, and what is changed is changed there; the database is told before it is asked for something
+that is not known, and before the commit. So the order in which requests are decided costs no statements.
+"""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +22,14 @@ from .processes import beat, is_held
 from .safe_launch import SafeLaunches
 from .tables import quarantine
 from .transactions import Database
+from .workspace import Known, Pending, follow
+from .writing import write
+
+MOST_PENDING = 5_000
+"""Lines of the history that may wait to be written."""
+
+MOST_KNOWN = 30_000
+"""Hubs that are kept; beyond that everything is forgotten when the database is told of what changed."""
 
 
 class SqlUnitOfWork:
@@ -34,7 +46,9 @@ class SqlUnitOfWork:
         self._database = database
         self._connection = connection
         self._inbox = Inbox(connection, dialect)
-        self._facts = FactFinder(connection, dialect, safe_launches)
+        self._known = Known()
+        self._pending = Pending()
+        self._facts = FactFinder(connection, dialect, self._known, safe_launches)
         self._changes = ChangeMaker(connection, dialect, safe_launches)
         self._over = False
 
@@ -52,15 +66,43 @@ class SqlUnitOfWork:
         with self._open():
             await self._inbox.finish(records)
 
+    async def anticipate(self, needs: Sequence[Needs]) -> None:
+        """Take all locks that these needs ask for, in one order, and learn the answers in a few statements."""
+        with self._open():
+            await self._write()
+            await self._facts.learn(needs)
+
     async def facts(self, needs: Needs) -> Facts:
         """Answer needs; what the transaction changed before is seen. Campaigns and hubs asked for are locked."""
-        with self._open():
-            return await self._facts.answer(needs)
+        self._check()
+        facts = self._facts.recall(needs)
+        if facts is None:
+            with self._open():
+                await self._write()
+                facts = await self._facts.answer(needs)
+        return facts
 
     async def apply(self, changes: Sequence[Change], cause: Cause) -> None:
-        """Carry out changes in order and write the history from them."""
-        with self._open():
-            await self._changes.apply(changes, cause)
+        """Carry out changes in order: in memory as far as they can be followed there, the rest in the database."""
+        self._check()
+        for place, change in enumerate(changes):
+            if not follow(self._known, self._pending, change, cause):
+                with self._open():
+                    await self._write()
+                    await self._changes.apply(changes[place:], cause)
+                self._known.forget()
+                break
+        if len(self._pending.history) > MOST_PENDING:
+            with self._open():
+                await self._write()
+
+    async def _write(self) -> None:
+        """Tell the database what it has not been told yet, and make room if much is known."""
+        if not self._pending.is_empty:
+            pending, self._pending = self._pending, Pending()
+            await write(self._connection, self._database.dialect, pending)
+        if len(self._known.hubs) > MOST_KNOWN:
+            self._known.forget()
 
     async def reserve(self, count: int) -> int:
         """Reserve `count` consecutive outbox ids; give the first.
@@ -124,13 +166,17 @@ class SqlUnitOfWork:
         with self._open():
             if self._inbox.unfinished:
                 raise RuntimeError("a claim was not finished: nobody could answer its repeat")
+            await self._write()
             await self._connection.commit()
             self._over = True
 
-    @contextmanager
-    def _open(self) -> Iterator[None]:
+    def _check(self) -> None:
         if self._over:
             raise RuntimeError("this unit of work is over")
+
+    @contextmanager
+    def _open(self) -> Iterator[None]:
+        self._check()
         with self._database.guard():
             yield
 

@@ -38,12 +38,20 @@ class UnitOfWork(Protocol):
         """Claim RequestIDs, in bulk; the answers are in the order of the claims.
 
         Claims that name one RequestID twice within the call are the caller's to sort out beforehand.
-        A conflict is remembered by its content, so that its repeat is a `REPEAT`.
+        A conflict is remembered by its content, so that its repeat is a `REPEAT`. Two units of work may both be told
+        that a RequestID is `NEW`: one of them is `Unavailable` when it finishes or commits, and finds a repeat then.
         """
         ...
 
     async def finish(self, records: Sequence[InboxRecord]) -> None:
         """Store outcome and response of requests that were claimed here as `NEW` or `CONFLICT`."""
+        ...
+
+    async def anticipate(self, needs: Sequence[Needs]) -> None:
+        """Prepare for questions that will be asked one by one; a hint, which changes no answer.
+
+        A store takes all their locks now, in the order in which everybody takes them.
+        """
         ...
 
     async def facts(self, needs: Needs) -> Facts:

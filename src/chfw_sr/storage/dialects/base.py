@@ -1,9 +1,9 @@
 """What the store asks of a database, whichever it is."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, Self, TypeAlias, TypeVar
 
 from sqlalchemy import (
     URL,
@@ -21,6 +21,8 @@ from sqlalchemy.schema import CreateTable
 from sqlalchemy.sql.expression import ColumnClause
 
 Upsert: TypeAlias = sqlite.Insert | postgresql.Insert
+
+Built = TypeVar("Built")
 
 LOCK_TIMEOUT_MS = 15_000
 """How long a transaction waits for another's lock before the store is called busy."""
@@ -44,20 +46,43 @@ class SqlDialect(ABC):
 
     def __init__(self, lock_timeout_ms: int = LOCK_TIMEOUT_MS) -> None:
         self._lock_timeout_ms = lock_timeout_ms
+        self._built: dict[object, Any] = {}
+
+    def once(self, build: Callable[[Self], Built]) -> Built:
+        """Give the statement that a function builds for this dialect; it is built only once, which saves most of it."""
+        if build not in self._built:
+            self._built[build] = build(self)
+        built: Built = self._built[build]
+        return built
 
     @abstractmethod
     def create_engine(self, url: URL) -> AsyncEngine:
         """Make an engine; it connects when it is first used."""
 
     @abstractmethod
-    def rows(self, name: str, columns: Sequence[ColumnClause[Any]], data: Sequence[Sequence[Any]]) -> FromClause:
-        """Give values as a table to join with, in one parameter a column, however many rows there are.
+    def given(self, name: str, columns: Sequence[ColumnClause[Any]]) -> FromClause:
+        """Name a table to join with, of which the values are given when the statement is executed.
+
+        Args:
+            name: of the table.
+            columns: their names and types.
+        """
+
+    @abstractmethod
+    def giving(
+        self, name: str, columns: Sequence[ColumnClause[Any]], data: Sequence[Sequence[Any]]
+    ) -> Mapping[str, Any]:
+        """Give the parameters that are the values of a given table, a few however many rows there are.
 
         Args:
             name: of the table.
             columns: their names and types.
             data: a sequence of values for each row, in the order of the columns.
         """
+
+    @abstractmethod
+    def rows(self, name: str, columns: Sequence[ColumnClause[Any]], data: Sequence[Sequence[Any]]) -> FromClause:
+        """Give values as a table to join with; for a statement that is built for them alone."""
 
     @abstractmethod
     def among(self, one: ColumnElement[str], values: Sequence[str]) -> ColumnElement[bool]:
@@ -84,12 +109,16 @@ class SqlDialect(ABC):
         """Begin the transaction now, not with the first statement; fails if the server is away."""
 
     @abstractmethod
-    async def share_models(self, connection: AsyncConnection, models: Sequence[tuple[str, str]]) -> None:
-        """Hold off Safe Launches of these manufacturers and models until this transaction ends."""
+    async def lock_models(
+        self, connection: AsyncConnection, shared: Iterable[tuple[str, str]], owned: Iterable[tuple[str, str]]
+    ) -> None:
+        """Lock manufacturers and models until this transaction ends, all in one order.
 
-    @abstractmethod
-    async def own_model(self, connection: AsyncConnection, model: tuple[str, str]) -> None:
-        """Hold off everyone who would change hubs of this manufacturer and model until this transaction ends."""
+        Args:
+            connection: in a transaction.
+            shared: to hold off Safe Launches of them.
+            owned: to hold off everyone who would change hubs of them.
+        """
 
     @abstractmethod
     async def reserve(self, connection: AsyncConnection, count: int) -> int:

@@ -1,7 +1,7 @@
 """PostgreSQL through asyncpg."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any, ClassVar
@@ -9,13 +9,18 @@ from typing import Any, ClassVar
 import asyncpg
 from sqlalchemy import (
     URL,
+    BindParameter,
+    Boolean,
     ColumnElement,
     Connection,
     Dialect,
     FromClause,
     Select,
     Table,
+    Text,
     bindparam,
+    case,
+    cast,
     column,
     exc,
     func,
@@ -69,18 +74,20 @@ class PostgreSQL(SqlDialect):
             connect_args={"server_settings": settings, "timeout": 10},
         )
 
+    def given(self, name: str, columns: Sequence[ColumnClause[Any]]) -> FromClause:
+        """Name a table, through `unnest`."""
+        return _unnest(name, columns, [bindparam(f"{name}_{one.name}", type_=_array(one)) for one in columns])
+
+    def giving(
+        self, name: str, columns: Sequence[ColumnClause[Any]], data: Sequence[Sequence[Any]]
+    ) -> Mapping[str, Any]:
+        """Give an array a column."""
+        return {f"{name}_{one.name}": array for one, array in zip(columns, _turned(columns, data), strict=True)}
+
     def rows(self, name: str, columns: Sequence[ColumnClause[Any]], data: Sequence[Sequence[Any]]) -> FromClause:
         """Give values as a table, through `unnest`."""
-        turned = list(zip(*data, strict=True)) if data else [()] * len(columns)
-        arrays = [
-            bindparam(None, list(values), type_=postgresql.ARRAY(one.type))
-            for one, values in zip(columns, turned, strict=True)
-        ]
-        return (
-            func.unnest(*arrays)
-            .table_valued(*(column(one.name, one.type) for one in columns), name=name)
-            .render_derived()
-        )
+        arrays = zip(columns, _turned(columns, data), strict=True)
+        return _unnest(name, columns, [bindparam(None, array, type_=_array(one)) for one, array in arrays])
 
     def among(self, one: ColumnElement[str], values: Sequence[str]) -> ColumnElement[bool]:
         """Use an array."""
@@ -107,17 +114,14 @@ class PostgreSQL(SqlDialect):
         await connection.begin()
         await connection.exec_driver_sql("SELECT 1")
 
-    async def share_models(self, connection: AsyncConnection, models: Sequence[tuple[str, str]]) -> None:
-        """Take shared advisory locks, in order."""
-        keys = sorted({_model_key(model) for model in models})
-        each = self.rows("keys", [column("key", postgresql.BIGINT)], [(key,) for key in keys])
-        await connection.execute(select(func.pg_advisory_xact_lock_shared(each.c.key)))
-
-    async def own_model(self, connection: AsyncConnection, model: tuple[str, str]) -> None:
-        """Take the exclusive advisory lock."""
-        await connection.execute(
-            select(func.pg_advisory_xact_lock(bindparam(None, _model_key(model), postgresql.BIGINT)))
-        )
+    async def lock_models(
+        self, connection: AsyncConnection, shared: Iterable[tuple[str, str]], owned: Iterable[tuple[str, str]]
+    ) -> None:
+        """Take advisory locks, shared or exclusive, all in one order."""
+        keys = {_model_key(model): False for model in shared} | {_model_key(model): True for model in owned}
+        if keys:
+            given = self.giving("models", _MODELS, sorted(keys.items()))
+            await connection.execute(self.once(_lock_models), given)
 
     async def reserve(self, connection: AsyncConnection, count: int) -> int:
         """Take steps of a sequence, each of which stands for a block of ids; for more than one, adjacent steps."""
@@ -159,6 +163,30 @@ class PostgreSQL(SqlDialect):
     def is_duplicate(self, error: BaseException) -> bool:
         """Look at the SQLSTATE."""
         return getattr(original_of(error), "sqlstate", None) == self._UNIQUE_VIOLATION
+
+
+_MODELS = (column("key", postgresql.BIGINT), column("own", Boolean))
+
+
+def _lock_models(dialect: SqlDialect) -> Select[Any]:
+    models = dialect.given("models", _MODELS)
+    own = func.pg_advisory_xact_lock(models.c.key)
+    share = func.pg_advisory_xact_lock_shared(models.c.key)
+    return select(case((models.c.own, cast(own, Text)), else_=cast(share, Text)))
+
+
+def _array(one: ColumnClause[Any]) -> postgresql.ARRAY[Any]:
+    return postgresql.ARRAY(one.type)
+
+
+def _turned(columns: Sequence[ColumnClause[Any]], data: Sequence[Sequence[Any]]) -> list[list[Any]]:
+    """Turn rows into columns."""
+    return [list(values) for values in zip(*data, strict=True)] if data else [[] for _ in columns]
+
+
+def _unnest(name: str, columns: Sequence[ColumnClause[Any]], arrays: Sequence[BindParameter[Any]]) -> FromClause:
+    named = (column(one.name, one.type) for one in columns)
+    return func.unnest(*arrays).table_valued(*named, name=name).render_derived()
 
 
 def _model_key(model: tuple[str, str]) -> int:

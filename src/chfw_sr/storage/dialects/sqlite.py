@@ -2,12 +2,13 @@
 
 import json
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
 from sqlalchemy import (
     URL,
+    BindParameter,
     ColumnElement,
     Connection,
     Dialect,
@@ -92,18 +93,22 @@ class SQLite(SqlDialect):
 
         return engine
 
+    def given(self, name: str, columns: Sequence[ColumnClause[Any]]) -> FromClause:
+        """Name a table, through `json_each`."""
+        return _each(name, columns, bindparam(name, type_=Text))
+
+    def giving(
+        self, name: str, columns: Sequence[ColumnClause[Any]], data: Sequence[Sequence[Any]]
+    ) -> Mapping[str, Any]:
+        """Give JSON."""
+        return {name: self._json(columns, data)}
+
     def rows(self, name: str, columns: Sequence[ColumnClause[Any]], data: Sequence[Sequence[Any]]) -> FromClause:
         """Give values as a table, through `json_each`."""
-        encoded = [list(row) for row in encode(columns, data, self._types)]
-        each = func.json_each(bindparam(None, json.dumps(encoded), type_=Text)).table_valued(
-            "value", name=f"{name}_json"
-        )
-        return select(
-            *(
-                func.json_extract(each.c.value, text(f"'$[{place}]'"), type_=one.type).label(one.name)
-                for place, one in enumerate(columns)
-            )
-        ).subquery(name)
+        return _each(name, columns, bindparam(None, self._json(columns, data), type_=Text))
+
+    def _json(self, columns: Sequence[ColumnClause[Any]], data: Sequence[Sequence[Any]]) -> str:
+        return json.dumps([list(row) for row in encode(columns, data, self._types)])
 
     def among(self, one: ColumnElement[str], values: Sequence[str]) -> ColumnElement[bool]:
         """Use `json_each`."""
@@ -132,10 +137,9 @@ class SQLite(SqlDialect):
         """Wait for the turn to write."""
         await connection.begin()
 
-    async def share_models(self, connection: AsyncConnection, models: Sequence[tuple[str, str]]) -> None:
-        """Do nothing: this is the only writer."""
-
-    async def own_model(self, connection: AsyncConnection, model: tuple[str, str]) -> None:
+    async def lock_models(
+        self, connection: AsyncConnection, shared: Iterable[tuple[str, str]], owned: Iterable[tuple[str, str]]
+    ) -> None:
         """Do nothing: this is the only writer."""
 
     async def reserve(self, connection: AsyncConnection, count: int) -> int:
@@ -170,3 +174,13 @@ class SQLite(SqlDialect):
         """Look at SQLite's extended result code."""
         code = getattr(original_of(error), "sqlite_errorcode", None)
         return code in (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
+
+
+def _each(name: str, columns: Sequence[ColumnClause[Any]], encoded: BindParameter[str]) -> FromClause:
+    each = func.json_each(encoded).table_valued("value", name=f"{name}_json")
+    return select(
+        *(
+            func.json_extract(each.c.value, text(f"'$[{place}]'"), type_=one.type).label(one.name)
+            for place, one in enumerate(columns)
+        )
+    ).subquery(name)

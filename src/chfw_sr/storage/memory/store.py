@@ -155,6 +155,10 @@ class MemoryUnitOfWork:
                 for content in state.inbox[claim.request_id]
             )
 
+    async def anticipate(self, needs: Sequence[Needs]) -> None:  # noqa: ARG002 - the port's
+        """Do nothing but wait for one's turn: whatever is asked for is in memory."""
+        await self._state()
+
     async def facts(self, needs: Needs) -> Facts:
         """Answer needs; what the transaction changed before is seen. There is one writer, so all is locked."""
         state = await self._state()

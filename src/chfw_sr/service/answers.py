@@ -1,0 +1,135 @@
+"""What is sent back for a delivery: Service Responses and who they are for, refusals, and what is put aside."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from chfw_sr.messages import (
+    Alert,
+    CampaignID,
+    CampaignRequest,
+    Rejected,
+    ResponseCode,
+    ServiceRequest,
+    ServiceRequestRejected,
+    ServiceResponse,
+)
+from chfw_sr.wire import Attributed, Signer, Unattributed, write_response
+
+from .dispatch import Letter, Outgoing
+from .outcome import Outcome
+from .ports import (
+    HEADER_CODE,
+    HEADER_REASON,
+    HEADER_RECEIVED,
+    Claim,
+    Delivery,
+    InboxRecord,
+    MessageKind,
+    Quarantined,
+)
+
+
+@dataclass(slots=True)
+class Answer:
+    """What a delivery comes to.
+
+    Attributes:
+        outcome: what became of it.
+        response: the Service Response, if it gets one, to be written.
+        octets: the Service Response once it is written.
+        alerts: what else is told, in order.
+        claim: what to remember of the request; None of a repeat, and of what nobody is held to.
+        letter: input that is put aside.
+    """
+
+    delivery: Delivery
+    outcome: Outcome
+    response: ServiceResponse | None = None
+    octets: bytes | None = None
+    alerts: list[Alert] = field(default_factory=list)
+    claim: Claim | None = None
+    letter: Letter | None = None
+
+    def write(self, signer: Signer) -> None:
+        """Write the Service Response and sign it, if there is one to write."""
+        if self.response is not None:
+            self.octets, self.response = write_response(self.response, signer), None
+
+    def record(self, received_at: datetime) -> InboxRecord | None:
+        """Give what to remember; only of an answer that is written."""
+        if self.claim is None or self.octets is None:
+            return None
+        return InboxRecord(self.claim, self.outcome.srv, ResponseCode(self.outcome.code), self.octets, received_at)
+
+    def outgoing(self) -> list[Outgoing]:
+        """Give what to send, in order."""
+        sent: list[Outgoing] = [] if self.octets is None else [*self._letters(self.octets)]
+        sent += self.alerts
+        if self.letter is not None:
+            sent.append(self.letter)
+        return sent
+
+    def _letters(self, octets: bytes) -> list[Letter]:
+        """Address the Service Response: to the originator's queue if it is verified, and to `reply_to` if given."""
+        request_id, reply_to = self.outcome.request_id, self.delivery.reply_to
+        assert request_id is not None
+        headers = {HEADER_CODE: str(self.outcome.code)}
+        name, srv = str(request_id.response_id()), self.outcome.srv or ""
+        correlation_id = self.delivery.correlation_id or str(request_id)
+        letters = []
+        if self.letter is None:
+            recipient = request_id.originator
+            letters.append(Letter(MessageKind.RESPONSE, recipient, name, srv, octets, correlation_id, headers))
+        if reply_to:
+            letters.append(Letter(MessageKind.REPLY, reply_to, name, srv, octets, correlation_id, headers))
+        return letters
+
+
+def concerns(intake: Attributed | Unattributed) -> dict[str, str]:
+    """Give what lines of the log about a message say of it."""
+    named = {"request_id": intake.request_id, "campaign_id": campaign_of(intake)}
+    return {name: str(value) for name, value in named.items() if value is not None}
+
+
+def campaign_of(intake: Attributed | Unattributed) -> CampaignID | None:
+    """Give the campaign that a request names; None if it names none or could not be read."""
+    request = intake.outcome if isinstance(intake, Attributed) else None
+    if isinstance(request, ServiceRequest) and isinstance(request.body, CampaignRequest):
+        return request.body.campaign_id
+    return None
+
+
+def rejection_alert(intake: Attributed, rejection: Rejected) -> Alert:
+    """Tell the originator that its request was refused (N904)."""
+    return Alert(
+        recipient=intake.request_id.originator,
+        body=ServiceRequestRejected(
+            request_id=intake.request_id,
+            srv=intake.srv,
+            response_code=rejection.code,
+            reason=rejection.reason,
+        ),
+    )
+
+
+def set_aside(delivery: Delivery, code: str, reason: str, now: datetime) -> tuple[Quarantined, Letter]:
+    """Give what to keep of input that nobody can be held to, or that met a defect, and what to tell of it."""
+    kept = Quarantined(
+        octets=delivery.octets,
+        code=code,
+        reason=reason,
+        received_at=now,
+        reply_to=delivery.reply_to,
+        correlation_id=delivery.correlation_id,
+        source=delivery.source,
+    )
+    letter = Letter(
+        kind=MessageKind.QUARANTINE,
+        recipient="",
+        message_id=delivery.message_id or "",
+        type=code,
+        octets=delivery.octets,
+        correlation_id=delivery.correlation_id,
+        headers={HEADER_CODE: code, HEADER_REASON: reason, HEADER_RECEIVED: now.isoformat()},
+    )
+    return kept, letter

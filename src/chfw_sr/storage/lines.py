@@ -1,0 +1,83 @@
+"""Rows of the history and of results, made of changes: who changed what, when, and because of which request."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from chfw_sr.campaign.changes import CampaignSaved, ParticipationSaved, RecordedActivation
+from chfw_sr.messages import EUI, ActivationResult, CampaignID
+from chfw_sr.service.ports import Cause
+
+LINE = ("at", "kind", "campaign_id", "user_eui", "hub", "request_id", "detail")
+"""The columns of a line of the history."""
+
+ACTIVATION = (
+    "hub",
+    "firmware_version",
+    "at",
+    "result",
+    "failure_reason",
+    "campaign_id",
+    "phase",
+    "effective",
+    "request_id",
+    "recorded_at",
+)
+"""The columns of a result."""
+
+Values = tuple[Any, ...]
+
+
+def name_of(cause: Cause) -> str | None:
+    """Give the RequestID that stands beside what a cause changed; None for the clock."""
+    return None if cause.request_id is None else str(cause.request_id)
+
+
+def _detail(**detail: str | None) -> Mapping[str, str]:
+    return {name: value for name, value in detail.items() if value is not None}
+
+
+def campaign_line(change: CampaignSaved, cause: Cause) -> Values:
+    """Give the line of a campaign that was saved."""
+    campaign = change.campaign
+    detail = _detail(stage=campaign.stage.value, reason=change.reason)
+    return cause.at, change.event.value, campaign.campaign_id, None, None, name_of(cause), detail
+
+
+def participation_line(change: ParticipationSaved, cause: Cause) -> Values:
+    """Give the line of a participation that was saved."""
+    part = change.participation
+    return cause.at, change.event.value, part.campaign_id, part.supplier, None, name_of(cause), {}
+
+
+def hub_line(kind: str, cause: Cause, campaign_id: CampaignID, user: EUI, hub: EUI) -> Values:
+    """Give the line of a hub that came into a User's list or left it."""
+    return cause.at, kind, campaign_id, user, hub, name_of(cause), {}
+
+
+def activation_line(one: RecordedActivation, cause: Cause) -> Values:
+    """Give the line of a result."""
+    activation = one.activation
+    kind = "Activated" if activation.result is ActivationResult.SUCCESS else "ActivationFailed"
+    detail = _detail(
+        firmware_version=activation.firmware_version,
+        activated_at=activation.at.isoformat(),
+        failure_reason=activation.failure_reason,
+    )
+    return cause.at, kind, one.campaign_id, None, activation.device_id, name_of(cause), detail
+
+
+def activation_values(one: RecordedActivation, cause: Cause) -> Values:
+    """Give the row of a result."""
+    activation = one.activation
+    return (
+        activation.device_id,
+        activation.firmware_version,
+        activation.at,
+        activation.result.value,
+        activation.failure_reason,
+        one.campaign_id,
+        one.phase.value if one.phase else None,
+        one.effective,
+        name_of(cause),
+        cause.at,
+    )

@@ -1,0 +1,198 @@
+"""Learns what needs ask for, of a whole batch at once, and takes its locks.
+
+The order of locks is the same for everyone: models, campaigns by CampaignID, hubs by EUI. Whatever is decided upon is
+read by a statement that comes after those that took the locks, or by the one that took them. A batch that is
+anticipated takes all its locks in one go, so that two batches wait for each other in one direction only.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from chfw_sr.campaign.facts import ActivationKey, Needs
+from chfw_sr.campaign.model import CampaignFacts, OwnLists, Participation
+from chfw_sr.messages import EUI, CampaignID, Phase
+
+from . import lookups
+from .dialects import SqlDialect
+from .lookups import CAMPAIGN, HUBS, PART, RESULT, TARGETS, USER
+from .mapping import to_campaign, to_cell, to_hub, to_outcome, to_participation, to_tallies, to_user
+from .workspace import BULK, Known, Row, Wanted
+
+_PHASES = {phase.value: phase for phase in Phase}
+
+Part = tuple[CampaignID, EUI]
+
+
+class Loader:
+    """Learns in one transaction.
+
+    Args:
+        connection: in a transaction.
+        dialect: its dialect.
+        known: what is known already, and learns.
+    """
+
+    def __init__(self, connection: AsyncConnection, dialect: SqlDialect, known: Known) -> None:
+        self._connection = connection
+        self._dialect = dialect
+        self._known = known
+        self._locked: set[EUI] = set()
+
+    async def learn(self, needs: Sequence[Needs]) -> None:
+        """Lock and load what is not known; hubs of longer lists are locked only."""
+        wanted = Wanted.of(needs, self._known, self._locked)
+        if wanted.users or self._known.operators is None:
+            await self._learn_users(wanted.users)
+        if not self._dialect.single_writer:
+            await self._lock_models(wanted)
+        await self.learn_campaigns(wanted.campaigns)
+        await self._lock_hubs(wanted.bulk)
+        await self._learn_hubs(wanted.hubs, {each.campaign for each in needs if each.campaign and each.hubs})
+        if wanted.holders:
+            await self.learn_campaigns(self._known.holders(wanted.hubs))
+        if wanted.keys:
+            recorded = await self.recorded(wanted.keys)
+            self._known.recorded |= {key: key in recorded for key in wanted.keys}
+        await self._learn_parts(wanted)
+        await self._learn_cells(wanted.cells)
+
+    async def _ask(
+        self, build: Callable[[SqlDialect], Select[Any]], **tables: tuple[Sequence[Any], Iterable[Sequence[Any]]]
+    ) -> Sequence[Any]:
+        """Execute a statement over tables that are given."""
+        parameters: dict[str, Any] = {}
+        for name, (columns, data) in tables.items():
+            parameters |= self._dialect.giving(name, columns, list(data))
+        rows: Sequence[Any] = (await self._connection.execute(self._dialect.once(build), parameters)).all()
+        return rows
+
+    async def _learn_users(self, named: Iterable[EUI]) -> None:
+        found = await self._ask(lookups.users_named, wanted=(USER, _single(named)))
+        known = self._known
+        known.operators = tuple(EUI(row.eui) for row in found if row.is_operator)
+        known.users |= dict.fromkeys(named) | {EUI(row.eui): to_user(row) for row in found}
+
+    async def _lock_models(self, wanted: Wanted) -> None:
+        """Lock models, and name the campaigns that are to be locked for the hubs that they hold."""
+        hubs = wanted.hubs | wanted.bulk
+        shared: Sequence[Any] = ()
+        owned: Sequence[Any] = ()
+        if hubs:
+            shared = await self._ask(lookups.models_of_hubs, wanted=(HUBS, _single(hubs)))
+        if wanted.launches:
+            owned = await self._ask(lookups.models_of_campaigns, wanted=(CAMPAIGN, _single(wanted.launches)))
+        await self._dialect.lock_models(
+            self._connection,
+            [(row.manufacturer, row.model) for row in shared],
+            [(row.manufacturer, row.model) for row in owned],
+        )
+        if hubs and wanted.holders:
+            holders = await self._ask(lookups.holders_of_hubs, wanted=(HUBS, _single(hubs)))
+            wanted.campaigns |= {row.campaign_id for row in holders} - self._known.campaigns.keys()
+
+    async def learn_campaigns(self, ids: Iterable[CampaignID]) -> None:
+        """Lock and load campaigns, with participations and tallies."""
+        named = {each for each in ids if each not in self._known.campaigns}
+        if not named:
+            return
+        found = await self._ask(lookups.campaigns_named, wanted=(CAMPAIGN, _single(named)))
+        parts: dict[str, dict[EUI, Participation]] = {row.campaign_id: {} for row in found}
+        if parts:
+            for row in await self._ask(lookups.participations_of, wanted=(CAMPAIGN, _single(parts))):
+                parts[row.campaign_id][EUI(row.supplier)] = to_participation(row)
+        self._known.campaigns |= dict.fromkeys(named)
+        for row in found:
+            facts = CampaignFacts(to_campaign(row), parts[row.campaign_id], to_tallies(row))
+            self._known.campaigns[facts.campaign.campaign_id] = facts
+
+    async def _lock_hubs(self, hubs: set[EUI]) -> None:
+        if hubs and not self._dialect.single_writer:
+            await self._ask(lookups.hubs_counted, wanted=(HUBS, _single(hubs)))
+            self._locked |= hubs
+
+    async def _learn_hubs(self, hubs: set[EUI], campaigns: set[CampaignID]) -> None:
+        if not hubs:
+            return
+        searched = frozenset(campaigns)
+        named = _single(hubs)
+        found = await self._ask(lookups.hubs_named, wanted=(HUBS, named))
+        rows: dict[EUI, dict[tuple[CampaignID, Phase], Row]] = {EUI(row.eui): {} for row in found}
+        places = await self._ask(lookups.rows_of_hubs, wanted=(HUBS, named), searched=(CAMPAIGN, _single(searched)))
+        for hub, campaign_id, phase, default, nominated, cell_id, outcome, held in places:
+            if hub in rows:
+                rows[hub][campaign_id, _PHASES[phase]] = Row(default, nominated, cell_id, to_outcome(outcome), held)
+        self._known.hubs |= dict.fromkeys(hubs)
+        for each in found:
+            hub = to_hub((*each, None))
+            self._known.learn_hub(hub, rows[hub.eui], searched)
+
+    async def recorded(self, keys: Iterable[ActivationKey]) -> frozenset[ActivationKey]:
+        """Give those of the results that are recorded."""
+        found = await self._ask(lookups.results_recorded, wanted=(RESULT, sorted(keys)))
+        return frozenset((EUI(hub), version, at) for hub, version, at in found)
+
+    async def _learn_parts(self, wanted: Wanted) -> None:
+        """Learn of Users' parts in campaigns that exist; longer lists are left where they are."""
+        existing = {part for part in wanted.parts if self._known.campaigns.get(part[0])}
+        await self._learn_responsible(sorted(existing))
+        lists = {part for part in wanted.lists if self._is_short(part)}
+        nominated = lists | {part for part in wanted.nominating if self._is_short(part)}
+        if nominated:
+            self._known.nominated |= {part: {} for part in nominated}
+            for row in await self._ask(lookups.hubs_nominated, wanted=(PART, sorted(nominated))):
+                self._known.nominated[row.campaign_id, row.nominated_by][row.hub] = row.default_supplier
+        if lists:
+            default = _by_part(await self._ask(lookups.hubs_listed, wanted=(PART, sorted(lists))))
+            confirmed = _by_part(await self._ask(lookups.hubs_confirmed, wanted=(PART, sorted(lists))))
+            for part in lists:
+                self._known.listed[part] = OwnLists(default.get(part), None, confirmed.get(part))
+
+    def _is_short(self, part: Part) -> bool:
+        """Tell whether a User's lists in a campaign are to be kept, by what the campaign says of them."""
+        found = self._known.campaigns.get(part[0])
+        if found is None:
+            return False
+        own = found.participations.get(part[1])
+        return own is None or max(own.default_devices, own.nominated_devices or 0, own.pilot_devices) <= BULK
+
+    async def _learn_responsible(self, parts: Sequence[Part]) -> None:
+        """Look for a target, before and after the campaign's version, and then for a hub that was one."""
+        left = dict(enumerate(parts))
+        for build in (lookups.targets_found, lookups.former_targets_found):
+            if not left:
+                return
+            targets = [row for number, part in left.items() for row in self._targets(number, part)]
+            for number, witness in await self._ask(build, wanted=(TARGETS, targets)):
+                if witness is not None and number in left:
+                    self._known.learn_responsible(left.pop(number), EUI(witness))
+        for part in left.values():
+            self._known.learn_responsible(part, None)
+
+    def _targets(self, number: int, part: Part) -> Iterable[tuple[Any, ...]]:
+        found = self._known.campaigns[part[0]]
+        assert found is not None
+        campaign = found.campaign
+        for region in sorted(campaign.regions):
+            yield number, *part, campaign.manufacturer, campaign.model, region.value, campaign.firmware_version
+
+    async def _learn_cells(self, campaigns: set[CampaignID]) -> None:
+        existing = sorted(each for each in campaigns if self._known.campaigns.get(each))
+        if existing:
+            self._known.cells |= {each: {} for each in existing}
+            for row in await self._ask(lookups.cells_of, wanted=(CAMPAIGN, _single(existing))):
+                self._known.cells[row.campaign_id][row.id] = to_cell(row)
+
+
+def _single(values: Iterable[str]) -> list[tuple[str]]:
+    return [(each,) for each in sorted(values)]
+
+
+def _by_part(rows: Sequence[Any]) -> Mapping[Part, tuple[EUI, ...]]:
+    """Deal hubs out to the lists that they are on; a row is a campaign, a User and a hub."""
+    lists: dict[Part, list[EUI]] = {}
+    for campaign_id, user, hub in rows:
+        lists.setdefault((campaign_id, user), []).append(hub)
+    return {part: tuple(hubs) for part, hubs in lists.items()}

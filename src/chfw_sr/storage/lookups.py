@@ -1,0 +1,183 @@
+"""What is asked for many needs at once: statements that are built once, each over tables of keys that are given.
+
+Keys are given as a table, `wanted`; a statement finds its rows by an index, whatever the planner believes of how many.
+"""
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Integer, Select, and_, column, exists, func, or_, select
+
+from chfw_sr.messages import Phase
+
+from .columns import KEY
+from .dialects import SqlDialect
+from .mapping import HUB
+from .tables import LIVE, activations, campaign_hubs, campaigns, cells, hubs, participations, users
+
+USER = (column("eui", KEY),)
+HUBS = (column("eui", KEY),)
+CAMPAIGN = (column("campaign_id", KEY),)
+PART = (column("campaign_id", KEY), column("user_eui", KEY))
+RESULT = (activations.c.hub, activations.c.firmware_version, activations.c.at)
+TARGETS = (
+    column("number", Integer),
+    *PART,
+    column("manufacturer", KEY),
+    column("model", KEY),
+    column("region", KEY),
+    column("firmware_version", KEY),
+)
+"""A User's hubs in one region that a campaign may target; `number` tells them apart."""
+
+_PARTIES = (hubs.c.import_supplier, hubs.c.gas_supplier, hubs.c.electricity_distributor, hubs.c.gas_transporter)
+
+
+def users_named(dialect: SqlDialect) -> Select[Any]:
+    """Find the Users of wanted users, and all operators."""
+    named = select(dialect.given("wanted", USER).c.eui)
+    return select(users).where(or_(users.c.eui.in_(named), users.c.is_operator)).order_by(users.c.eui)
+
+
+def models_of_hubs(dialect: SqlDialect) -> Select[Any]:
+    """Find the models of wanted hubs."""
+    named = dialect.given("wanted", HUBS)
+    found = select(hubs.c.manufacturer, hubs.c.model).join_from(named, hubs, hubs.c.eui == named.c.eui)
+    return found.distinct()
+
+
+def models_of_campaigns(dialect: SqlDialect) -> Select[Any]:
+    """Find the models of wanted campaigns."""
+    named = select(dialect.given("wanted", CAMPAIGN).c.campaign_id)
+    return select(campaigns.c.manufacturer, campaigns.c.model).where(campaigns.c.campaign_id.in_(named))
+
+
+def holders_of_hubs(dialect: SqlDialect) -> Select[Any]:
+    """Find the live campaigns that hold wanted hubs."""
+    named = dialect.given("wanted", HUBS)
+    held = select(campaign_hubs.c.campaign_id).join_from(named, campaign_hubs, campaign_hubs.c.hub == named.c.eui)
+    live = held.join(campaigns, campaigns.c.campaign_id == campaign_hubs.c.campaign_id).where(LIVE)
+    return live.where(campaign_hubs.c.held).distinct()
+
+
+def campaigns_named(dialect: SqlDialect) -> Select[Any]:
+    """Lock wanted campaigns, in the order in which everybody does it."""
+    named = select(dialect.given("wanted", CAMPAIGN).c.campaign_id)
+    found = select(campaigns).where(campaigns.c.campaign_id.in_(named)).order_by(campaigns.c.campaign_id)
+    return dialect.for_update(found)
+
+
+def hubs_named(dialect: SqlDialect) -> Select[Any]:
+    """Lock wanted hubs, in the order in which everybody does it."""
+    named = select(dialect.given("wanted", HUBS).c.eui)
+    found = select(*(hubs.c[name] for name in HUB)).where(hubs.c.eui.in_(named)).order_by(hubs.c.eui)
+    return dialect.for_update(found)
+
+
+def hubs_counted(dialect: SqlDialect) -> Select[Any]:
+    """Lock wanted hubs in the same order, and fetch none."""
+    named = select(dialect.given("wanted", HUBS).c.eui)
+    within = dialect.for_update(select(hubs.c.eui).where(hubs.c.eui.in_(named)).order_by(hubs.c.eui)).subquery()
+    return select(func.count()).select_from(within)
+
+
+def rows_of_hubs(dialect: SqlDialect) -> Select[Any]:
+    """Find the rows of wanted hubs in `searched` campaigns, and in live ones that hold them; an empty row for others.
+
+    An outer join, so that no plan begins with the rows, however few there seem to be.
+    """
+    row = campaign_hubs.c
+    named = dialect.given("wanted", HUBS)
+    searched = select(dialect.given("searched", CAMPAIGN).c.campaign_id)
+    living = exists().where(campaigns.c.campaign_id == row.campaign_id, LIVE)
+    found = and_(row.hub == named.c.eui, or_(and_(row.held, living), row.campaign_id.in_(searched)))
+    columns = (row.hub, row.campaign_id, row.phase, row.default_supplier, row.nominated_by, row.cell_id, row.outcome)
+    return select(*columns, row.held).select_from(named).outerjoin(campaign_hubs, found)
+
+
+def participations_of(dialect: SqlDialect) -> Select[Any]:
+    """Find the participations of wanted campaigns, in order of Supplier."""
+    named = select(dialect.given("wanted", CAMPAIGN).c.campaign_id)
+    found = select(participations).where(participations.c.campaign_id.in_(named))
+    return found.order_by(participations.c.supplier)
+
+
+def cells_of(dialect: SqlDialect) -> Select[Any]:
+    """Find the cells of wanted campaigns, in the order of their making."""
+    named = select(dialect.given("wanted", CAMPAIGN).c.campaign_id)
+    return select(cells).where(cells.c.campaign_id.in_(named)).order_by(cells.c.id)
+
+
+def results_recorded(dialect: SqlDialect) -> Select[Any]:
+    """Find those of wanted results that are recorded."""
+    named = dialect.given("wanted", RESULT)
+    same = and_(*(activations.c[each.name] == named.c[each.name] for each in RESULT))
+    return select(*RESULT).join_from(named, activations, same)
+
+
+def hubs_nominated(dialect: SqlDialect) -> Select[Any]:
+    """Find the Preferred Pilot Lists of wanted parts, in list order."""
+    row = campaign_hubs.c
+    named = dialect.given("wanted", PART)
+    own = and_(row.campaign_id == named.c.campaign_id, row.nominated_by == named.c.user_eui)
+    found = select(row.campaign_id, row.nominated_by, row.hub, row.default_supplier)
+    found = found.join_from(named, campaign_hubs, own).where(row.phase == Phase.PILOT.value)
+    return found.order_by(row.nominated_position)
+
+
+def hubs_listed(dialect: SqlDialect) -> Select[Any]:
+    """Find the parts of the Default Pilot List of wanted parts, in list order."""
+    row = campaign_hubs.c
+    named = dialect.given("wanted", PART)
+    own = and_(row.campaign_id == named.c.campaign_id, row.default_supplier == named.c.user_eui)
+    found = select(row.campaign_id, row.default_supplier, row.hub).join_from(named, campaign_hubs, own)
+    return found.where(row.phase == Phase.PILOT.value).order_by(row.default_position)
+
+
+def hubs_confirmed(dialect: SqlDialect) -> Select[Any]:
+    """Find the confirmed Pilot Lists of wanted parts, in list order."""
+    named = dialect.given("wanted", PART)
+    own = and_(
+        cells.c.campaign_id == named.c.campaign_id,
+        cells.c.phase == Phase.PILOT.value,
+        cells.c.supplier == named.c.user_eui,
+    )
+    found = select(cells.c.campaign_id, cells.c.supplier, campaign_hubs.c.hub).join_from(named, cells, own)
+    return found.join(campaign_hubs, campaign_hubs.c.cell_id == cells.c.id).order_by(campaign_hubs.c.position)
+
+
+def targets_found(dialect: SqlDialect) -> Select[Any]:
+    """Find a target hub for each of the wanted ranges, before or after the campaign's version in the User's indexes."""
+    named = dialect.given("wanted", TARGETS)
+    version = hubs.c.firmware_version
+    first = [
+        select(hubs.c.eui).where(*_of_party(party, named.c), other).order_by(version).limit(1).correlate(named)
+        for party in _PARTIES
+        for other in (version < named.c.firmware_version, version > named.c.firmware_version)
+    ]
+    return select(named.c.number, func.coalesce(*(each.scalar_subquery() for each in first)))
+
+
+def former_targets_found(dialect: SqlDialect) -> Select[Any]:
+    """Find a hub for each of the wanted ranges that runs the campaign's version and has a place in the campaign."""
+    named = dialect.given("wanted", TARGETS)
+    row = campaign_hubs.c
+    within = exists().where(
+        row.campaign_id == named.c.campaign_id,
+        row.phase.in_([phase.value for phase in Phase]),
+        row.hub == hubs.c.eui,
+    )
+    same = hubs.c.firmware_version == named.c.firmware_version
+    first = [
+        select(hubs.c.eui).where(*_of_party(party, named.c), same, within).limit(1).correlate(named)
+        for party in _PARTIES
+    ]
+    return select(named.c.number, func.coalesce(*(each.scalar_subquery() for each in first)))
+
+
+def _of_party(party: ColumnElement[Any], named: Any) -> tuple[ColumnElement[bool], ...]:
+    return (
+        party == named.user_eui,
+        hubs.c.manufacturer == named.manufacturer,
+        hubs.c.model == named.model,
+        hubs.c.region == named.region,
+    )

@@ -1,0 +1,210 @@
+"""What a unit of work knows of the tables: what was loaded under its locks, as changed since.
+
+Whatever is absent is unknown, and must be asked for; None stands for "there is no such thing".
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from chfw_sr.campaign.facts import ActivationKey, Facts, Needs
+from chfw_sr.campaign.model import CampaignFacts, Cell, Hub, Membership, OwnLists, User
+from chfw_sr.messages import EUI, ActivationResult, CampaignID, Phase
+
+Part = tuple[CampaignID, EUI]
+"""A User's part in a campaign."""
+
+Place = tuple[CampaignID, Phase]
+
+_NOT_LISTED = OwnLists()
+
+
+@dataclass(slots=True)
+class Row:
+    """A hub's row in one phase of a campaign."""
+
+    default_supplier: EUI | None = None
+    nominated_by: EUI | None = None
+    cell_id: int | None = None
+    outcome: ActivationResult | None = None
+    held: bool = False
+
+
+class Known:
+    """The known part of the tables.
+
+    Attributes:
+        users: by EUI; they do not change within a unit of work.
+        operators: all of them; None if they are unknown.
+        campaigns: with participations and tallies.
+        hubs: with their memberships; those that are known have all their rows in live campaigns in `rows`.
+        rows: the rows of known hubs.
+        searched: the campaigns of which a known hub's rows are known, whether the campaign lives or holds it or not.
+        recorded: whether a result is recorded.
+        witnesses: of a User that is responsible for a target of a campaign, the hub that proves it; None if it is not.
+        nominated: a Supplier's Preferred Pilot List, in order, each hub with the default Supplier of its row.
+        listed: a Supplier's lists but for the preferred one.
+        cells: of a campaign, by id.
+    """
+
+    def __init__(self) -> None:
+        self.users: dict[EUI, User | None] = {}
+        self.operators: tuple[EUI, ...] | None = None
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget everything that can change."""
+        self.campaigns: dict[CampaignID, CampaignFacts | None] = {}
+        self.hubs: dict[EUI, Hub | None] = {}
+        self.rows: dict[EUI, dict[Place, Row]] = {}
+        self.searched: dict[EUI, frozenset[CampaignID]] = {}
+        self.recorded: dict[ActivationKey, bool] = {}
+        self.witnesses: dict[Part, EUI | None] = {}
+        self.nominated: dict[Part, dict[EUI, EUI | None]] = {}
+        self.listed: dict[Part, OwnLists] = {}
+        self.cells: dict[CampaignID, dict[int, Cell]] = {}
+        self._proved: dict[EUI, list[Part]] = {}
+        self._strangers: dict[EUI, list[Part]] = {}
+
+    # ---------------------------------------------------------------------------------------------------- answering
+
+    def covers(self, needs: Needs) -> bool:
+        """Tell whether everything is known that `answer` takes to answer these needs."""
+        return (
+            self.operators is not None
+            and (needs.user is None or needs.user in self.users)
+            and all(map(self.hubs.__contains__, needs.hubs))
+            and all(map(self.recorded.__contains__, needs.activations))
+            and (not needs.hub_campaigns or all(map(self.campaigns.__contains__, self.holders(needs.hubs))))
+            and (needs.campaign is None or self._covers_campaign(needs, needs.campaign))
+        )
+
+    def _covers_campaign(self, needs: Needs, campaign_id: CampaignID) -> bool:
+        if self.campaigns.get(campaign_id) is None:
+            return campaign_id in self.campaigns
+        if needs.cells and campaign_id not in self.cells:
+            return False
+        part = (campaign_id, needs.user) if needs.user is not None else None
+        return part is None or (
+            (not needs.responsible or part in self.witnesses) and (not needs.own_lists or self.has_lists(part))
+        )
+
+    def has_lists(self, part: Part) -> bool:
+        """Tell whether a User's lists in a campaign are known."""
+        return part in self.nominated and part in self.listed
+
+    def answer(self, needs: Needs) -> Facts:
+        """Answer needs that are covered; `own_lists` as far as they are known.
+
+        `own_safe_launch`, `plan` and `remaining` are not answered: only the tables know.
+        """
+        user, campaign_id = needs.user, needs.campaign
+        assert self.operators is not None
+        named = set(self.holders(needs.hubs)) if needs.hub_campaigns else set()
+        found = self.campaigns[campaign_id] if campaign_id is not None else None
+        if campaign_id is not None:
+            named.add(campaign_id)
+        part = None if found is None or user is None else (found.campaign.campaign_id, user)
+        return Facts(
+            user=None if user is None else self.users[user],
+            operators=self.operators,
+            campaigns={each: known for each in sorted(named) if (known := self.campaigns[each]) is not None},
+            hubs={eui: hub for eui in needs.hubs if (hub := self.hubs[eui]) is not None},
+            recorded=frozenset(key for key in needs.activations if self.recorded[key]),
+            responsible=needs.responsible and part is not None and self.witnesses[part] is not None,
+            own_lists=self._own_lists(part) if needs.own_lists and part and self.has_lists(part) else _NOT_LISTED,
+            cells=tuple(self.cells[found.campaign.campaign_id].values()) if needs.cells and found is not None else (),
+        )
+
+    def holders(self, hubs: Iterable[EUI]) -> Iterable[CampaignID]:
+        """Name the campaigns that hold known hubs, once for each hub."""
+        for eui in hubs:
+            hub = self.hubs[eui]
+            if hub is not None and hub.membership is not None:
+                yield hub.membership.campaign_id
+
+    def _own_lists(self, part: Part) -> OwnLists:
+        others = self.listed[part]
+        return OwnLists(others.default, tuple(self.nominated[part]) or None, others.confirmed)
+
+    # ----------------------------------------------------------------------------------------------------- learning
+
+    def learn_responsible(self, part: Part, witness: EUI | None) -> None:
+        """Learn whether a User is responsible for a target of a campaign, and which hub proves it."""
+        self.witnesses[part] = witness
+        if witness is None:
+            self._strangers.setdefault(part[1], []).append(part)
+        else:
+            self._proved.setdefault(witness, []).append(part)
+
+    def learn_hub(self, hub: Hub, rows: dict[Place, Row], searched: frozenset[CampaignID]) -> None:
+        """Learn a hub: its data, and its rows in live campaigns and in those that were searched."""
+        self.rows[hub.eui] = rows
+        self.searched[hub.eui] = searched
+        self.hubs[hub.eui] = hub
+        if rows:
+            self.place(hub.eui)
+
+    def row(self, eui: EUI, place: Place) -> Row | None:
+        """Give a known hub's row in a phase of a campaign."""
+        return self.rows[eui].get(place) if eui in self.rows else None
+
+    # ----------------------------------------------------------------------------------------------------- changing
+
+    def place(self, eui: EUI, **inventory: object) -> None:
+        """Put a known hub together anew, after its rows or the inventory changed."""
+        hub = self.hubs[eui]
+        assert hub is not None
+        self.hubs[eui] = _with(hub, self._membership(self.rows[eui]), inventory)
+
+    def _membership(self, rows: Mapping[Place, Row]) -> Membership | None:
+        """Give a hub's place: of a live campaign that holds it, in the later phase; a hub has one such campaign."""
+        held = [(phase, campaign_id, row) for (campaign_id, phase), row in rows.items() if row.held]
+        living = [each for each in held if self._is_live(each[1])]
+        if not living:
+            return None
+        phase, campaign_id, row = living[0] if len(living) == 1 else max(living, key=lambda each: each[0])
+        return Membership(
+            campaign_id, phase, row.default_supplier, row.nominated_by, row.cell_id is not None, row.outcome
+        )
+
+    def _is_live(self, campaign_id: CampaignID) -> bool:
+        known = self.campaigns.get(campaign_id)
+        return known is None or known.campaign.is_live
+
+    def disturb(self, hub: Hub | None, eui: EUI) -> None:
+        """Forget who is responsible for a campaign's targets, as far as that may hang on this hub.
+
+        Args:
+            hub: whose firmware version changed, or which came into a campaign or left it; None if it is unknown.
+            eui: of the hub.
+        """
+        for part in self._proved.pop(eui, ()):
+            self.witnesses.pop(part, None)
+        if not self._strangers:
+            return
+        parties = (
+            list(self._strangers)
+            if hub is None
+            else (hub.import_supplier, hub.gas_supplier, hub.electricity_distributor, hub.gas_transporter)
+        )
+        for user in parties:
+            for part in self._strangers.pop(user, ()) if user is not None else ():
+                self.witnesses.pop(part, None)
+
+
+def _with(hub: Hub, membership: Membership | None, inventory: Mapping[str, object]) -> Hub:
+    """Give a hub with another place, and with other data where they are given."""
+    return Hub(
+        hub.eui,
+        hub.manufacturer,
+        hub.model,
+        inventory.get("firmware_version", hub.firmware_version),  # type: ignore[arg-type] # the caller's
+        hub.region,
+        hub.status,
+        hub.import_supplier,
+        hub.gas_supplier,
+        hub.electricity_distributor,
+        hub.gas_transporter,
+        inventory.get("last_activation_at", hub.last_activation_at),  # type: ignore[arg-type] # the caller's
+        membership,
+    )
