@@ -6,12 +6,14 @@ BIN := $(VENV)/bin
 AUDIT := .venv-audit
 DEMO := demo-out
 
-.PHONY: help demo test test-faults lint audit sbom format lock fixtures docs clean
+.PHONY: help demo test test-faults bench bench-quick bench-million bench-flat lint audit sbom format lock fixtures docs clean
 
 help:
 	@echo "make demo      set up, replay a whole firmware campaign, say where its messages lie"
 	@echo "make test      set up, run every test (server tests where servers are reachable)"
 	@echo "make test-faults  kill processes, servers and connections under load for about half an hour (needs both servers)"
+	@echo "make bench     measure speed and cost against PostgreSQL and RabbitMQ, a quarter of an hour; bench-quick: two minutes"
+	@echo "make bench-million, bench-flat  a million alerts; ten million hubs (20 GB of disk)"
 	@echo "make lint      ruff, mypy, import layers"
 	@echo "make audit     bandit, and known vulnerabilities of everything that is locked (needs the network, fails without)"
 	@echo "make sbom      what a release is made of: build/sbom.json (CycloneDX)"
@@ -65,6 +67,17 @@ sbom: $(AUDIT)/done
 	mkdir -p build
 	$(AUDIT)/bin/cyclonedx-py requirements requirements/runtime.txt --pyproject pyproject.toml --output-reproducible --of JSON -o build/sbom.json
 	@echo "build/sbom.json"
+
+# Speed and cost; the report lies in build/, docs/performance.md is kept from it. Private servers are started for it
+# where PostgreSQL and RabbitMQ are installed, else CHFW_SR_TEST_POSTGRESQL and CHFW_SR_TEST_RABBITMQ name some.
+bench: $(VENV)/dev
+	$(BIN)/python -m benchmarks standard
+bench-quick: $(VENV)/dev
+	$(BIN)/python -m benchmarks quick
+bench-million: $(VENV)/dev
+	$(BIN)/python -m benchmarks million
+bench-flat: $(VENV)/dev
+	$(BIN)/python -m benchmarks flat
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .

@@ -1,0 +1,1 @@
+"""Measures what the service costs and how fast it is: `make bench`. `python -m benchmarks --help` tells the rest."""

@@ -1,0 +1,160 @@
+"""How long a request waits for its outcome, at a steady rate; and what a very long list does to that.
+
+Requests are published at even distances whatever the service does, so one that is late makes nobody else's wait look
+shorter. A subscriber of every alert queue notes when each outcome alert arrives: that is after its confirm, nearly.
+"""
+
+import re
+import threading
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from .cpu import peak_octets, reset_peak, resident_octets
+from .figures import figure, percentile
+from .frames import Link
+from .load import LISTENERS, OUTCOMES, audit, repeat, warm_up
+from .mix import Document
+from .product import Failed
+from .report import Report
+from .servers import Servers
+from .site import Site, say
+from .world import LARGE_SUPPLIER
+
+TICK_SECONDS = 0.005
+LEAD_IN_SECONDS = 2.0
+"""What is sent in the first seconds is not counted."""
+PATIENCE_SECONDS = 60.0
+LARGE_EVERY_SECONDS = 3.0
+
+_SUBJECT = re.compile(rb"<sr:ServiceRequestID>([^<]*)<")
+
+
+class Subscriber:
+    """Notes when outcome alerts arrive, in a thread of its own; a context manager.
+
+    Args:
+        servers: where.
+    """
+
+    def __init__(self, servers: Servers) -> None:
+        self.arrived: dict[str, float] = {}
+        self.failure: BaseException | None = None
+        self._link = Link(servers.rabbitmq.url)
+        self._link.subscribe([f"alerts.{eui}" for eui in LISTENERS], 2000)
+        self._thread = threading.Thread(target=self._listen)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._link.hang_up()
+        self._thread.join()
+
+    def _listen(self) -> None:
+        try:
+            for some in self._link.arrivals():
+                now = time.perf_counter()
+                for each in some:
+                    if each.key.rpartition(".")[2] in OUTCOMES and (match := _SUBJECT.search(each.octets)):
+                        self.arrived[match[1].decode()] = now
+        except OSError as error:
+            self.failure = error
+
+
+def drive(servers: Servers, documents: Sequence[Document], rate: float, extra: Sequence[Document] = ()) -> list[float]:
+    """Send requests at a rate; give the seconds that those with an outcome alert waited for it.
+
+    Args:
+        servers: where.
+        documents: what, in order.
+        rate: how many a second.
+        extra: sent beside them, one every `LARGE_EVERY_SECONDS`; not counted.
+    """
+    sent: dict[str, float] = {}
+    more = list(extra)
+    place = 0
+    with Subscriber(servers) as subscriber, Link(servers.rabbitmq.url, confirming=False) as link:
+        began = time.perf_counter()
+        while place < len(documents):
+            due = min(len(documents), int((time.perf_counter() - began) * rate))
+            some = documents[place:due]
+            now = time.perf_counter()
+            if more and now - began > LEAD_IN_SECONDS + LARGE_EVERY_SECONDS * (len(extra) - len(more)):
+                link.post([more.pop().message], int(time.time()))
+            link.post([each.message for each in some], int(time.time()))
+            sent |= {each.request_id: now for each in some if each.outcome}
+            place = due
+            time.sleep(TICK_SECONDS)
+        _await(subscriber, {*sent, *(each.request_id for each in extra)})
+        return [subscriber.arrived[name] - at for name, at in sent.items() if at - began > LEAD_IN_SECONDS]
+
+
+def _await(subscriber: Subscriber, names: set[str]) -> None:
+    end = time.monotonic() + PATIENCE_SECONDS
+    while missing := names.difference(list(subscriber.arrived)):
+        if subscriber.failure is not None:
+            raise subscriber.failure
+        if time.monotonic() > end:
+            raise Failed(f"{len(missing)} outcome alerts did not come")
+        time.sleep(0.1)
+
+
+def at_half_rate(site: Site, report: Report, top: float) -> None:
+    """Goal 4: latency at half the top rate.
+
+    Args:
+        site: where.
+        report: where to.
+        top: requests a second that one process does.
+    """
+    rate = top / 2
+    say(f"latency at {rate:.0f} requests a second")
+    half, most = [], []
+    with site.product.running():
+        warm_up(site.product, site.mix.usual(200))
+        for _ in range(site.size.repetitions):
+            waits = drive(site.servers, site.mix.usual(int(rate * (site.size.seconds + LEAD_IN_SECONDS))), rate)
+            half.append(percentile(waits, 50) * 1000)
+            most.append(percentile(waits, 99) * 1000)
+            audit(site.servers, [])
+    section = report.section(
+        "Latency", f"Request published to outcome alert received, {rate:.0f} requests a second, one process."
+    )
+    section.add("p50", figure(half, "ms"), "under 50 ms")
+    section.add("p99", figure(most, "ms"), "under 250 ms")
+
+
+def of_large(site: Site, report: Report, top: float) -> None:
+    """Goal 5: an 11.6 with 50,000 hubs: what it costs, and what two processes do for small requests meanwhile."""
+    say("a list of 50,000 hubs")
+    rate = top / 4
+    count = int(rate * (LEAD_IN_SECONDS + LARGE_EVERY_SECONDS * 3))
+    cpu, memory = [], []
+    with site.product.running(2):
+        warm_up(site.product, site.mix.usual(400))
+        audit(site.servers, [])
+        for _ in range(site.size.repetitions):
+            idle = {pid: resident_octets(pid) for pid in site.product.roots()}
+            for pid in idle:
+                reset_peak(pid)
+            cpu.append(repeat(site.product, site.meter, [site.mix.large()]).cost.total)
+            memory.append(max(peak_octets(pid) - before for pid, before in idle.items()) / 1e6)
+        audit(site.servers, [])
+        usual = drive(site.servers, site.mix.usual(count), rate)
+        audit(site.servers, [])
+        beside = drive(site.servers, site.mix.usual(count), rate, [site.mix.large() for _ in range(3)])
+        audit(site.servers, [])
+    section = report.section(
+        "A list of 50,000 hubs",
+        f"11.6 of one Supplier ({LARGE_SUPPLIER}); small requests beside it at {rate:.0f} a second, two processes.",
+    )
+    section.add("CPU of everything", figure(cpu, "s"), "under 1.5 s")
+    section.add("memory of the process above idle", figure(memory, "MB"), "under 120 MB")
+    for name, waits in (("without", usual), ("meanwhile, one every 3 s", beside)):
+        section.add(f"small requests {name}: p50", percentile(waits, 50) * 1000, "ms")
+        section.add(f"small requests {name}: p99", percentile(waits, 99) * 1000, "ms")
