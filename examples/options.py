@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from chfw_sr.client.opening import Access
+from chfw_sr.client.rabbitmq import RabbitTransport, Server
 from chfw_sr.messages import parse_eui
 
 DCC = parse_eui("90-B3-D5-1F-30-00-00-02")
@@ -25,17 +26,19 @@ def add_access(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rehearse", action="store_true", help="no server: play a pilot in this process, and end")
 
 
-def read_access(parser: argparse.ArgumentParser, found: argparse.Namespace) -> Access:
-    """Read them; the command line ends if one is missing."""
-    wanted = ("amqp", "user", "key", "certificate", "dcc_certificate", "journal")
+def read_access(
+    parser: argparse.ArgumentParser, found: argparse.Namespace, *, sends: bool
+) -> tuple[Access, RabbitTransport]:
+    """Read them; the command line ends if one is missing, of which the keys are for those who send."""
+    wanted = ["amqp", "user", "dcc_certificate", "journal", *(["key", "certificate"] if sends else [])]
     if missing := [f"--{name.replace('_', '-')}" for name in wanted if getattr(found, name) is None]:
         parser.error(f"missing: {', '.join(missing)} (or try it without a server: --rehearse)")
-    return Access(
-        amqp_url=found.amqp,
+    access = Access(
         user=found.user,
         dcc=found.dcc,
-        key=found.key,
-        certificate=found.certificate,
         dcc_certificates=found.dcc_certificate,
         journal=found.journal,
+        key=found.key,
+        certificate=found.certificate,
     )
+    return access, RabbitTransport(Server.parse(found.amqp, name=parser.prog), found.user)

@@ -65,7 +65,8 @@ async def main() -> None:
         elif found.rehearse:
             await rehearse(table)
         else:
-            async with open_client(read_access(parser, found)) as client, aclosing(subscribe(client, table)) as counts:
+            access, transport = read_access(parser, found, sends=False)
+            async with open_client(access, transport) as client, aclosing(subscribe(client, table)) as counts:
                 await follow(counts, table)
     finally:
         table.close()

@@ -58,7 +58,8 @@ async def main() -> None:
     if found.rehearse:
         await rehearse(preferences)
         return
-    async with open_client(read_access(parser, found)) as client, aclosing(adapt(client, preferences)) as events:
+    access, transport = read_access(parser, found, sends=True)
+    async with open_client(access, transport) as client, aclosing(adapt(client, preferences)) as events:
         await follow(events)
 
 

@@ -90,6 +90,14 @@ class Settings(BaseSettings):
     ] = None
     signing_certificate: Annotated[Path | None, Field(description="PEM file of the certificate of that key.")] = None
 
+    user_key: Annotated[Path | None, Field(description="send: PEM file of the private key of the User that sends.")] = (
+        None
+    )
+    user_certificate: Annotated[Path | None, Field(description="send: PEM file of the certificate of that key.")] = None
+    dcc_certificates: Annotated[
+        tuple[Path, ...], Field(description="send, alerts: PEM files of the DCC's certificates, or folders of them.")
+    ] = ()
+
     max_octets: Annotated[int, Field(gt=0, description="Largest Service Request that is read, octets.")] = 4 * 2**20
     alert_roles: Annotated[
         frozenset[Role], Field(description="Which responsible Users hear of a hub's activations (N64, N908).")
@@ -271,5 +279,7 @@ def _text(value: object) -> str:
             return redact(value.get_secret_value())
         case frozenset():
             return ", ".join(sorted(map(str, value)))
+        case tuple():
+            return ", ".join(map(str, value))
         case _:
             return str(value)

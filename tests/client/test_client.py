@@ -20,9 +20,22 @@ from chfw_sr.messages import (
 )
 from chfw_sr.messages.identifiers import CampaignID
 from chfw_sr.service.ports import MessageKind
-from chfw_sr.wire import write_request, write_response
+from chfw_sr.wire import Intake, Limits, Schemas, TrustStore, write_request, write_response
 
-from .parts import DCC, DCC_SIGNER, NOW, OTHER, SUPPLIER, SUPPLIER_SIGNER, Desk, response_octets, transport_of
+from .parts import (
+    DCC,
+    DCC_SIGNER,
+    NOW,
+    OTHER,
+    SUPPLIER,
+    SUPPLIER_CERTIFICATE,
+    SUPPLIER_SIGNER,
+    Desk,
+    response_octets,
+    transport_of,
+)
+
+INTAKE = Intake(Schemas.load(), Limits())
 
 CAMPAIGN = CampaignID("C-1")
 DELETE = DeletePilotPreferences(campaign_id=CAMPAIGN)
@@ -179,6 +192,41 @@ async def test_a_document_is_sent_as_it_is_or_signed(desk: Desk, journal, clerk)
         following = NAMED.model_copy(update={"counter": 8})
         submission = await client.submit(write_request(ServiceRequest(request_id=following, body=READ), None))
         assert b"<ds:Signature " in submission.octets
+
+
+async def test_a_document_may_be_given_the_next_counter(desk: Desk, journal, clerk):
+    signed = write_request(ServiceRequest(request_id=NAMED, body=DELETE, first_in_sequence=True), SUPPLIER_SIGNER)
+    async with desk.client(journal) as client:
+        first, second = [await client.submit(signed, renumber=True) for _ in range(2)]
+        await second.sent()
+        assert second.request_id.counter == first.request_id.counter + 1 > NAMED.counter
+        taken = [INTAKE(await clerk.next(), TrustStore.of(SUPPLIER_CERTIFICATE), NOW) for _ in range(2)]
+    assert [each.outcome.request_id for each in taken] == [first.request_id, second.request_id]
+    assert {each.outcome.body for each in taken} == {DELETE}
+    assert taken[0].outcome.first_in_sequence
+
+
+async def test_a_client_without_a_key_sends_what_is_signed(desk: Desk, journal, clerk):
+    signed = write_request(ServiceRequest(request_id=NAMED, body=DELETE), SUPPLIER_SIGNER)
+    async with desk.client(journal, signer=None) as client:
+        with pytest.raises(ValueError, match="no key"):
+            await client.send(DELETE)
+        with pytest.raises(ValueError, match="no key"):
+            await client.submit(signed, renumber=True)
+        submission = await client.submit(signed)
+        await submission.sent()
+        assert await clerk.next() == signed
+        await clerk.answer(NAMED)
+        await submission.response()
+        await submission.sent()
+
+
+async def test_a_mere_subscriber_leaves_the_responses_to_others(desk: Desk, journal, clerk):
+    await clerk.answer(NAMED)
+    await desk.alerts([1])
+    async with desk.client(journal, signer=None) as client, client.alerts() as alerts:
+        await alerts.take(1)
+    await desk.bus.take(responses_queue(SUPPLIER), 1)
 
 
 @pytest.mark.parametrize(

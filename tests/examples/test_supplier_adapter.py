@@ -133,7 +133,7 @@ async def test_it_says_which_options_are_missing():
     process = await run_example("examples.supplier_adapter", "--user", SUPPLIER)
     _, errors = await process.communicate()
     assert process.returncode == 2
-    assert b"missing: --amqp, --key" in errors
+    assert b"missing: --amqp, --dcc-certificate, --journal, --key" in errors
     assert b"--rehearse" in errors
 
 

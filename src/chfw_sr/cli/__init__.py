@@ -1,6 +1,7 @@
 """The command line, `chfw-sr`: one module per group of commands, all registered on one application."""
 
 from . import (
+    alerts,
     campaigns,
     catalogue,
     convert,
@@ -14,12 +15,14 @@ from . import (
     replay,
     report,
     run,
+    send,
     topology,
     users,
 )
 from .app import app, main
 
 __all__ = [
+    "alerts",
     "app",
     "campaigns",
     "catalogue",
@@ -35,6 +38,7 @@ __all__ = [
     "replay",
     "report",
     "run",
+    "send",
     "topology",
     "users",
 ]

@@ -9,7 +9,7 @@ import errno
 import inspect
 import sys
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Annotated, Any, TypeVar
@@ -170,14 +170,18 @@ def global_options(
     context.obj = GlobalOptions(database)
 
 
-def settings_of(context: typer.Context) -> Settings:
-    """Read the settings, the global options among them.
+def settings_of(context: typer.Context, flags: Mapping[str, Any] | None = None) -> Settings:
+    """Read the settings, the global options and those of a command among them.
+
+    Args:
+        context: has the global options.
+        flags: values of a command's options, by the names of settings; None values count as not given.
 
     Raises:
         SettingsError: if a setting is unknown or unusable.
     """
     options: GlobalOptions = context.obj
-    return load_settings({"database_url": options.database})
+    return load_settings({"database_url": options.database, **(flags or {})})
 
 
 def with_store(context: typer.Context, work: Callable[[Store], Awaitable[_Answer]]) -> _Answer:

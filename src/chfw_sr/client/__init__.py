@@ -14,7 +14,7 @@ from chfw_sr.unavailable import Unavailable
 
 from .alerts import AlertSubscription
 from .client import Client, Submission
-from .errors import AlertsWaiting, ClientStopped, ContradictoryAlert, NotSubscribed
+from .errors import AlertsWaiting, ClientStopped, ContradictoryAlert, NotPermitted, NotSubscribed
 from .journal import Journal, JournalError, Reused
 from .reading import Reader, ReceivedAlert, ReceivedResponse, load_trust, trust_in
 from .transport import Arrival, Inbound, Source, Transport
@@ -29,6 +29,7 @@ __all__ = [
     "Inbound",
     "Journal",
     "JournalError",
+    "NotPermitted",
     "NotSubscribed",
     "Reader",
     "ReceivedAlert",

@@ -19,7 +19,7 @@ from chfw_sr.unavailable import Unavailable
 from chfw_sr.wire import Signer, TrustStore, read_alert, read_response
 
 from .alerts import AlertSubscription
-from .building import build, finish
+from .building import Unnumbered, build, finish
 from .dispatch import Dispatcher
 from .errors import ClientStopped, NotSubscribed
 from .journal import Entry, Journal, Noted
@@ -54,6 +54,14 @@ class Submission:
     octets: bytes
     _client: "Client"
 
+    async def sent(self) -> None:
+        """Wait until the bus has the request safe; at once if it was answered.
+
+        Raises:
+            ClientStopped: if the client ends meanwhile.
+        """
+        await self._client.wait_until_sent(self.request_id)
+
     async def response(self) -> ServiceResponse:
         """Wait for the Service Response; at once if the journal has it.
 
@@ -87,7 +95,7 @@ class Client:
     Args:
         user: whose requests, responses and alerts these are.
         dcc: the DCC's EUI.
-        signer: the User's key.
+        signer: the User's key; None for one that only subscribes, or sends documents that are signed already.
         trust: the DCC's certificates; `trust_in` and `load_trust` make it.
         transport: the way to the DCC; closed with the client.
         journal: the memory; stays the caller's to close.
@@ -100,7 +108,7 @@ class Client:
         *,
         user: EUI,
         dcc: EUI,
-        signer: Signer,
+        signer: Signer | None = None,
         trust: TrustStore,
         transport: Transport,
         journal: Journal,
@@ -124,16 +132,21 @@ class Client:
         for aside in await asyncio.to_thread(self.journal.set_aside, Inbound.RESPONSES):
             if await self._take_response(aside.octets):
                 await asyncio.to_thread(self.journal.drop_aside, aside.id)
+        self._stopped = None
         for entry in await asyncio.to_thread(self.journal.unanswered):
             if entry.request_id.originator == self.user:
-                self._dispatcher.add(entry.request_id, entry.srv, entry.octets)
-        self._stopped = None
+                self._dispatch(entry)
+        return self
+
+    def _start(self) -> None:
+        """Send, and read responses; not before there is a request, so that a mere subscriber takes no responses."""
+        if self._tasks:
+            return
         source = self._transport.source(Inbound.RESPONSES, RESPONSES_AT_ONCE)
         for work in (self._dispatcher.run(), self._read_responses(source)):
             task = asyncio.create_task(work)
             task.add_done_callback(self._ended)
             self._tasks.append(task)
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -160,24 +173,29 @@ class Client:
             preceding: the request that must have been done before (DUIS); absent if None.
 
         Raises:
+            ValueError: if the client has no key.
             ClientStopped: if the client does not run.
         """
         self._check_running()
+        signer = self._signer
+        if signer is None:
+            raise ValueError("this client has no key to sign with")
 
         def write(request_id: RequestID) -> tuple[bytes, bytes]:
-            made = build(body, request_id, self._signer, first_in_sequence=first_in_sequence, preceding=preceding)
+            made = build(body, request_id, signer, first_in_sequence=first_in_sequence, preceding=preceding)
             return made.octets, made.digest
 
         return self._dispatch(await asyncio.to_thread(self.journal.make, self.user, self.dcc, body.srv, write))
 
-    async def submit(self, octets: bytes) -> Submission:
-        """Send a document that names itself; it is signed if it is not signed yet.
+    async def submit(self, octets: bytes, *, renumber: bool = False) -> Submission:
+        """Send a document that somebody else made; it is signed if it is not signed yet.
 
         A request that is in the journal already is not made anew: its first octets are sent again, if it has no
         response yet.
 
         Args:
             octets: a Service Request of this User to this DCC.
+            renumber: give it the journal's next counter in place of its own, and sign it anew.
 
         Raises:
             Rejected: if it is no Service Request as the schema has it.
@@ -186,10 +204,21 @@ class Client:
             ClientStopped: if the client does not run.
         """
         self._check_running()
+        if renumber:
+            return self._dispatch(await asyncio.to_thread(self._renumbered, octets))
         made = await asyncio.to_thread(finish, octets, self._signer, user=self.user, dcc=self.dcc)
         return self._dispatch(
             await asyncio.to_thread(self.journal.record, made.request_id, made.srv, made.octets, made.digest)
         )
+
+    def _renumbered(self, octets: bytes) -> Entry:
+        unnumbered = Unnumbered.of(octets, user=self.user, dcc=self.dcc)
+
+        def write(request_id: RequestID) -> tuple[bytes, bytes]:
+            made = finish(unnumbered.numbered(request_id), self._signer)
+            return made.octets, made.digest
+
+        return self.journal.make(self.user, self.dcc, unnumbered.srv, write)
 
     async def unanswered(self) -> Sequence[Submission]:
         """Give the requests without a Service Response, those of earlier runs among them, the oldest first."""
@@ -207,6 +236,7 @@ class Client:
     def _dispatch(self, entry: Entry) -> Submission:
         if entry.response is None:
             self._dispatcher.add(entry.request_id, entry.srv, entry.octets)
+            self._start()
         return self._submission(entry)
 
     # ------------------------------------------------------------------------------------------- alerts
@@ -240,6 +270,13 @@ class Client:
         self._wake(Inbound.ALERTS, request_id)
 
     # ------------------------------------------------------------------------------------------- waiting
+
+    async def wait_until_sent(self, request_id: RequestID) -> None:
+        """See `Submission.sent`."""
+        while (await self._entry(request_id)).response is None and not self._dispatcher.was_sent(request_id):
+            self._check_running()
+            with _Waiter(self._waiting, (Inbound.RESPONSES, request_id)) as answered:
+                await self._dispatcher.next_sent(answered)
 
     async def wait_for_response(self, request_id: RequestID) -> ReceivedResponse:
         """See `Submission.received_response`."""

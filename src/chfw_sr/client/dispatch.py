@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from dataclasses import dataclass
+from typing import Any
 
 from chfw_sr.messages import SRV, RequestID
 from chfw_sr.unavailable import Unavailable
@@ -26,6 +27,7 @@ class _Due:
     octets: bytes
     at: float
     interval_seconds: float
+    sent: bool = False
 
 
 class Dispatcher:
@@ -41,6 +43,7 @@ class Dispatcher:
         self._interval_seconds = interval_seconds
         self._due: dict[RequestID, _Due] = {}
         self._changed = asyncio.Event()
+        self._sent = asyncio.Event()
 
     def add(self, request_id: RequestID, srv: SRV | str, octets: bytes) -> None:
         """Send a request now, and again until it is removed; one that is being sent already goes on as it is."""
@@ -51,6 +54,20 @@ class Dispatcher:
     def remove(self, request_id: RequestID) -> None:
         """Send it no more: it was answered."""
         self._due.pop(request_id, None)
+
+    def was_sent(self, request_id: RequestID) -> bool:
+        """Tell whether the bus has a request safe, or it was removed since."""
+        return request_id not in self._due or self._due[request_id].sent
+
+    async def next_sent(self, instead: "asyncio.Future[None]") -> None:
+        """Wait until some request was sent, or for something else."""
+        self._sent.clear()
+        sent = asyncio.ensure_future(self._sent.wait())
+        either: set[asyncio.Future[Any]] = {sent, instead}
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sent.cancel()
 
     async def run(self) -> None:
         """Send what is due, for ever."""
@@ -69,6 +86,8 @@ class Dispatcher:
                 logger.warning("requests: %s; trying again", error)
                 await asyncio.sleep(PAUSE_SECONDS)
                 continue
+            due.sent = True
+            self._sent.set()
             due.at = loop.time() + due.interval_seconds
             due.interval_seconds = min(2 * due.interval_seconds, LONGEST_SECONDS)
 

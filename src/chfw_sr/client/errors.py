@@ -11,6 +11,10 @@ class NotSubscribed(Exception):  # noqa: N818 - it names the state
     """An outcome alert was waited for, and nobody reads the alerts."""
 
 
+class NotPermitted(Exception):  # noqa: N818 - it names the state
+    """The bus does not let this account do what was asked for; repeating is no use."""
+
+
 class AlertsWaiting(Exception):  # noqa: N818 - it names the state
     """An outcome was waited for that cannot come: as many alerts as may be read ahead wait for the very caller."""
 

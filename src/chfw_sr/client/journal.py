@@ -164,7 +164,9 @@ class Journal:
 
     # ------------------------------------------------------------------------------------------- what is sent
 
-    def make(self, originator: EUI, target: EUI, srv: SRV, write: Callable[[RequestID], tuple[bytes, bytes]]) -> Entry:
+    def make(
+        self, originator: EUI, target: EUI, srv: SRV | str, write: Callable[[RequestID], tuple[bytes, bytes]]
+    ) -> Entry:
         """Take the originator's next counter, make a request with it, and write both down.
 
         The counter is used up if and only if the request was written down. A journal that is new begins at the

@@ -1,4 +1,4 @@
-"""A client from files and a URL: what an adapter's command line or settings name."""
+"""A client from files: what an adapter's command line or settings name."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -9,52 +9,33 @@ from cryptography import x509
 
 from chfw_sr.keyfiles import read_private_key
 from chfw_sr.messages import EUI
-from chfw_sr.wire import Signer, TrustStore, holder_eui
+from chfw_sr.wire import Signer, holder_eui
 
 from .client import Client
 from .journal import Journal
 from .reading import load_trust
+from .transport import Transport
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What a User needs to talk to the DCC.
+    """Who a User is, in files.
 
     Attributes:
-        amqp_url: `amqps://USER:PASSWORD@HOST/VHOST?cafile=…`; a secret.
         user: the User's EUI.
         dcc: the DCC's EUI.
-        key: PEM file of the User's private key; nobody else may be able to read it.
-        certificate: PEM file of its certificate.
         dcc_certificates: PEM files of the DCC's certificates, or folders of them; several while one replaces another.
-        journal: the file that remembers what was sent and told; made if it is not there.
+        journal: the file that remembers what was sent and told, made if it is not there; `:memory:` forgets.
+        key: PEM file of the User's private key, which nobody else may be able to read; None for who only subscribes.
+        certificate: PEM file of its certificate.
     """
 
-    amqp_url: str
     user: EUI
     dcc: EUI
-    key: Path
-    certificate: Path
     dcc_certificates: Sequence[Path]
     journal: Path
-
-    def signer(self) -> Signer:
-        """Read the User's key and certificate.
-
-        Raises:
-            OSError: if a file cannot be read.
-            ValueError: naming the file, if it cannot be used, is not safe, or is another's.
-        """
-        return load_signer(self.user, self.key, self.certificate)
-
-    def trust(self) -> TrustStore:
-        """Read the DCC's certificates.
-
-        Raises:
-            OSError: if a file cannot be read.
-            ValueError: naming the file, if it cannot be used or is another's.
-        """
-        return load_trust(self.dcc, self.dcc_certificates)
+    key: Path | None = None
+    certificate: Path | None = None
 
 
 def load_signer(user: EUI, key: Path, certificate: Path) -> Signer:
@@ -81,24 +62,23 @@ def load_signer(user: EUI, key: Path, certificate: Path) -> Signer:
 
 
 @asynccontextmanager
-async def open_client(access: Access, *, own_copies: bool = False) -> AsyncIterator[Client]:
-    """Run a client on RabbitMQ.
+async def open_client(access: Access, transport: Transport) -> AsyncIterator[Client]:
+    """Run a client with the keys and the journal of these files.
 
     Args:
-        access: who we are, and where.
-        own_copies: take nothing from the User's queues; see `RabbitTransport`.
+        access: who we are.
+        transport: the way to the DCC.
 
     Raises:
         OSError: if a file cannot be read.
-        ValueError: if a file or the URL cannot be used.
+        ValueError: if a file cannot be used.
         JournalError: if the journal cannot.
     """
-    from .rabbitmq import RabbitTransport, Server  # noqa: PLC0415 - the AMQP client takes a while to import
-
-    server = Server.parse(access.amqp_url, name=f"client of {access.user}")
-    signer, trust = access.signer(), access.trust()
+    signer = None
+    if access.key is not None and access.certificate is not None:
+        signer = load_signer(access.user, access.key, access.certificate)
+    trust = load_trust(access.dcc, access.dcc_certificates)
     with Journal(access.journal) as journal:
-        transport = RabbitTransport(server, access.user, own_copies=own_copies)
         async with Client(
             user=access.user, dcc=access.dcc, signer=signer, trust=trust, transport=transport, journal=journal
         ) as client:

@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Self
 
 import aio_pika
 from aio_pika.exceptions import DeliveryError, PublishError
+from aiormq.exceptions import ChannelAccessRefused
 
 from chfw_sr.broker.connection import Link, Server, unavailable_if_lost, why
 from chfw_sr.broker.names import ALERTS, REQUESTS, RESPONSES, alerts_queue, responses_queue
 from chfw_sr.messages import EUI, SRV, RequestID
 from chfw_sr.unavailable import Unavailable
 
+from .errors import NotPermitted
 from .transport import Arrival, Inbound
 
 if TYPE_CHECKING:
@@ -208,10 +210,13 @@ class RabbitTransport:
         """Give the queue to consume, on this channel; an own one is made on it."""
         if not self._own_copies:
             return (responses_queue if inbound is Inbound.RESPONSES else alerts_queue)(self._user)
-        declared = await channel.queue_declare(exclusive=True, auto_delete=True)
-        queue = declared.queue or ""
         exchange, key = (RESPONSES, self._user) if inbound is Inbound.RESPONSES else (ALERTS, f"{self._user}.*")
-        await channel.queue_bind(queue, exchange, key)
+        try:
+            declared = await channel.queue_declare(exclusive=True, auto_delete=True)
+            queue = declared.queue or ""
+            await channel.queue_bind(queue, exchange, key)
+        except ChannelAccessRefused as error:
+            raise NotPermitted(f"{self.server}: this account may not have copies of what is sent: {error}") from error
         return queue
 
     async def close(self) -> None:
