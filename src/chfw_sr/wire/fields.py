@@ -101,11 +101,6 @@ def parse_instant(value: str) -> datetime:
     return at + _DAY if midnight else at
 
 
-def eui(element: Element) -> EUI:
-    """Read an EUI."""
-    return EUI(token(element).upper())
-
-
 def euis(element: Element) -> tuple[EUI, ...]:
     """Read a DeviceIDList."""
     return cast("tuple[EUI, ...]", tuple(text(element).upper().split(",")))

@@ -5,6 +5,7 @@ cannot say (`E901`). The first fault is the answer. Whose document it is, only i
 also of a document that has a fault already, as long as it is well-formed.
 """
 
+import functools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from .header import only_text
 from .namespaces import REQUEST, XML_BLANKS, Element
 from .parse import Limits, Parsed, parse
 from .reader import read_request
+from .renewal import Renewal
 from .schema import Schemas, Valid
 from .signature import Opened, Signed, Verified, open_signature
 from .trust import TrustStore
@@ -70,6 +72,7 @@ class Intake:
     def __init__(self, schemas: Schemas, limits: Limits) -> None:
         self._schemas = schemas
         self._limits = limits
+        self._renewal = Renewal()
 
     def __call__(self, octets: bytes, trust: TrustStore, now: datetime) -> Attributed | Unattributed:
         """Take one document in. Any octets end in one of the two values.
@@ -97,7 +100,10 @@ class Intake:
         Returns:
             What became of each, in their order.
         """
-        return [end for some in _portions(documents) for end in self._together(some, trust, now)]
+        ends: list[Attributed | Unattributed] = []
+        for some in _portions(documents):
+            ends += self._renewal.run(sum(map(len, some)), functools.partial(self._together, some, trust, now))
+        return ends
 
     def _together(self, some: Sequence[bytes], trust: TrustStore, now: datetime) -> list[Attributed | Unattributed]:
         documents = [_Document() for _ in some]

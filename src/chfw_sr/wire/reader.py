@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Final
 
 from chfw_sr.messages import (
+    EUI,
     SERVICE_REFERENCES,
     SRV,
     Action,
@@ -35,19 +36,19 @@ from .fields import (
     Fields,
     campaign_id,
     device_list,
-    eui,
     euis,
     fields,
     instant,
     invalid,
     number,
     optional_schedule,
+    parse_instant,
     period,
     schedule,
     text,
     token,
 )
-from .namespaces import REQUEST, SR, Element
+from .namespaces import REQUEST, SR, XML_BLANKS, Element
 from .replies import read_alert, read_response
 from .signature import Verified
 
@@ -184,16 +185,17 @@ def _update_state(element: Element) -> Body:
 
 
 def _activation(element: Element) -> Activation:
-    device, version, at, result, *reasons = element
-    outcome = _RESULTS[token(result)]
+    # A report may have 10,000 of these: their texts are taken in one go.
+    device, version, at, result, *reasons = [child.text or "" for child in element]
+    outcome = _RESULTS[result.strip(XML_BLANKS)]
     if reasons and outcome is not ActivationResult.FAILURE:
-        raise invalid(reasons[0], "a FailureReason stands with a Failure only")
+        raise invalid(element[-1], "a FailureReason stands with a Failure only")
     return _new_activation(
-        device_id=eui(device),
-        firmware_version=text(version),
-        at=instant(at),
+        device_id=EUI(device.strip(XML_BLANKS).upper()),
+        firmware_version=version,
+        at=parse_instant(at.strip(XML_BLANKS)),
         result=outcome,
-        failure_reason=text(reasons[0]) if reasons else None,
+        failure_reason=reasons[0] if reasons else None,
     )
 
 
