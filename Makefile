@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 AUDIT := .venv-audit
 DEMO := demo-out
 
-.PHONY: help demo test test-faults bench bench-quick bench-million bench-flat lint audit sbom format lock fixtures docs clean
+.PHONY: help demo test test-faults bench bench-quick bench-million bench-flat fuzz mutants lint audit sbom format lock fixtures docs clean
 
 help:
 	@echo "make demo      set up, replay a whole firmware campaign, say where its messages lie"
@@ -14,6 +14,8 @@ help:
 	@echo "make test-faults  kill processes, servers and connections under load for about half an hour (needs both servers)"
 	@echo "make bench     measure speed and cost against PostgreSQL and RabbitMQ, a quarter of an hour; bench-quick: two minutes"
 	@echo "make bench-million, bench-flat  a million alerts; ten million hubs (20 GB of disk)"
+	@echo "make fuzz      a coverage-guided fuzzer on octets -> request (RUNS, SEED; Linux)"
+	@echo "make mutants   100,000 mutants of signed documents before our verifier and two others (MUTANTS, SEED; Linux)"
 	@echo "make lint      ruff, mypy, import layers"
 	@echo "make audit     bandit, and known vulnerabilities of everything that is locked (needs the network, fails without)"
 	@echo "make sbom      what a release is made of: build/sbom.json (CycloneDX)"
@@ -78,6 +80,22 @@ bench-million: $(VENV)/dev
 	$(BIN)/python -m benchmarks million
 bench-flat: $(VENV)/dev
 	$(BIN)/python -m benchmarks flat
+$(VENV)/fuzz: $(VENV)/dev requirements/fuzz.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/fuzz.txt
+	touch $@
+
+# An input that breaks something is left in build/fuzz, and so is every input that reached something new.
+RUNS ?= 1000000
+SEED ?= 1
+fuzz: $(VENV)/fuzz
+	mkdir -p build/fuzz/corpus build/fuzz/seeds
+	for each in fixtures/*/messages/*.xml tests/fuzz/corpus/*; do \
+	    test `wc -c < $$each` -gt 8192 || cp $$each build/fuzz/seeds/`echo $$each | tr / -`; done
+	PYTHONPATH=. $(BIN)/python -m tests.fuzz.coverage_guided build/fuzz/corpus build/fuzz/seeds -artifact_prefix=build/fuzz/ -runs=$(RUNS) -seed=$(SEED)
+
+MUTANTS ?= 100000
+mutants: $(VENV)/fuzz
+	PYTHONPATH=. $(BIN)/python -m tests.fuzz.verifiers --mutants $(MUTANTS) --seed $(SEED)
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
@@ -102,6 +120,7 @@ lock:
 	cd requirements && $(LOCK) -c runtime.txt build.in -o build.txt
 	cd requirements && $(LOCK) -c runtime.txt -c build.txt dev.in -o dev.txt
 	cd requirements && $(LOCK) audit.in -o audit.txt
+	cd requirements && $(LOCK) -c runtime.txt -c build.txt -c dev.txt fuzz.in -o fuzz.txt
 
 clean:
 	rm -rf $(VENV) $(AUDIT) $(DEMO) .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
