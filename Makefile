@@ -80,6 +80,7 @@ bench-million: $(VENV)/dev
 	$(BIN)/python -m benchmarks million
 bench-flat: $(VENV)/dev
 	$(BIN)/python -m benchmarks flat
+
 $(VENV)/fuzz: $(VENV)/dev requirements/fuzz.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/fuzz.txt
 	touch $@
