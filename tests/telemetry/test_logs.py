@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+from datetime import UTC, datetime
 
 import pytest
 from structlog.contextvars import bound_contextvars
@@ -39,6 +40,14 @@ def test_a_line_is_one_json_object(stream) -> None:
     (line,) = lines(stream)
     assert line.pop("timestamp").endswith("Z")
     assert line == {"event": "took 3", "level": "info", "logger": "chfw_sr.x", "alerts": 2}
+
+
+def test_a_line_holds_what_json_has_no_word_for_and_where_it_was_written(stream) -> None:
+    configure_logging("info", as_json=True, stream=stream)
+    logging.getLogger("x").info("here", extra={"at": datetime(2027, 1, 4, 9, tzinfo=UTC)}, stack_info=True)
+    (line,) = lines(stream)
+    assert line["at"] == "2027-01-04 09:00:00+00:00"
+    assert "test_logs.py" in line["stack"]
 
 
 def test_it_says_what_it_concerns(stream) -> None:

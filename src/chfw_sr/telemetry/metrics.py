@@ -4,6 +4,7 @@ No label takes a value from outside: an SRV or a code that is not in the catalog
 """
 
 import math
+from collections import Counter as Tally
 from collections.abc import Mapping
 from datetime import datetime
 
@@ -82,11 +83,12 @@ class PrometheusObserver:
         """Count a batch that was committed."""
         self._batch.observe(len(outcomes))
         self._processing.observe(seconds)
-        for outcome in outcomes:
-            code = _known(outcome.code, _CODES)
-            self._requests.labels(_known(outcome.srv, _SRVS), outcome.ending.value, code).inc()
-            if outcome.ending is Ending.QUARANTINED:
-                self._quarantined.labels(code).inc()
+        alike = Tally((outcome.srv, outcome.ending, outcome.code) for outcome in outcomes)
+        for (srv, ending, code), count in alike.items():
+            known = _known(code, _CODES)
+            self._requests.labels(_known(srv, _SRVS), ending.value, known).inc(count)
+            if ending is Ending.QUARANTINED:
+                self._quarantined.labels(known).inc(count)
 
     def published(self, kind: MessageKind, code: str, result: PublishResult, age_seconds: float) -> None:
         """Count a message that the bus answered."""
