@@ -20,6 +20,7 @@ from chfw_sr.messages import EUI, Rejected, RequestID, ResponseCode, ServiceRequ
 from chfw_sr.wire import Attributed, Intake, Signer, TrustStore, Unattributed
 
 from .answers import Answer, campaign_of, concerns, rejection_alert, set_aside
+from .apart import apart
 from .conduct import Conduct, anticipate
 from .dispatch import dispatch
 from .observer import Observer, Unobserved
@@ -96,7 +97,14 @@ class Processor:
         now = self._clock.now()
         trust = await self._current_trust()
         octets = [delivery.octets for delivery in deliveries]
-        intakes = await asyncio.to_thread(self._intake.take, octets, trust, now)
+        try:
+            intakes = await apart(self._intake.take, octets, trust, now)
+        except Exception as error:  # the intake knows no fault of theirs that it raises
+            if len(deliveries) > 1:
+                logger.exception("the intake of %d messages failed; they are taken one by one", len(deliveries))
+                return [outcome for one in deliveries for outcome in await self._process([one])]
+            logger.exception("a defect met an unnamed message; it is quarantined")
+            return [await self._defect(deliveries[0], error, now)]
         senders = map(attribute, deliveries, intakes)
         taken = [_Taken(*one) for one in zip(range(len(deliveries)), deliveries, senders, strict=True)]
         try:
@@ -117,13 +125,24 @@ class Processor:
         except Exception as error:
             with bound_contextvars(**concerns(taken.intake)):
                 logger.exception("a defect met %s; it is quarantined", taken.intake.request_id or "an unnamed message")
-            reason = f"{type(error).__name__}: {error}"
-            async with self._store.begin() as work:
-                kept, letter = set_aside(taken.delivery, DEFECT, reason, now)
-                await work.quarantine([kept])
-                await dispatch(work, [letter], now=now, dcc=self._dcc, signer=self._signer)
-                await work.commit()
-            return [Outcome(Ending.QUARANTINED, DEFECT, taken.intake.request_id, taken.intake.srv, reason)]
+            return [await self._defect(taken.delivery, error, now, taken.intake.request_id, taken.intake.srv)]
+
+    async def _defect(
+        self,
+        delivery: Delivery,
+        error: Exception,
+        now: datetime,
+        request_id: RequestID | None = None,
+        srv: str | None = None,
+    ) -> Outcome:
+        """Quarantine what a defect of ours met."""
+        reason = f"{type(error).__name__}: {error}"
+        async with self._store.begin() as work:
+            kept, letter = set_aside(delivery, DEFECT, reason, now)
+            await work.quarantine([kept])
+            await dispatch(work, [letter], now=now, dcc=self._dcc, signer=self._signer)
+            await work.commit()
+        return Outcome(Ending.QUARANTINED, DEFECT, request_id, srv, reason)
 
     async def _current_trust(self) -> TrustStore:
         revision = await self._store.register.trust_revision()

@@ -173,8 +173,11 @@ class _Document:
     def end(self) -> Attributed | Unattributed:
         if self.signed is None or self.request_id is None:
             assert self.fault is not None  # the schema wants a RequestID
-            return Unattributed(self.fault, self.request_id, self.srv)
-        return Attributed(self.request_id, self.signed.digest, self.srv, self._outcome(self.signed))
+            return Unattributed(_bare(self.fault), self.request_id, self.srv)
+        outcome = self._outcome(self.signed)
+        return Attributed(
+            self.request_id, self.signed.digest, self.srv, _bare(outcome) if isinstance(outcome, Rejected) else outcome
+        )
 
     def _outcome(self, signed: Signed) -> ServiceRequest | Rejected:
         if self.valid is None:
@@ -184,6 +187,12 @@ class _Document:
             return read_request(Verified(self.valid, signed))
         except Rejected as rejection:
             return rejection
+
+
+def _bare(rejection: Rejected) -> Rejected:
+    """Make an exception a value: where it was raised, and why, would keep the whole document in memory."""
+    rejection.__traceback__ = rejection.__context__ = rejection.__cause__ = None
+    return rejection
 
 
 def _portions(documents: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
