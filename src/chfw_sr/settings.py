@@ -55,6 +55,15 @@ class _File(TomlConfigSettingsSource):
         return found
 
 
+class AmqpClient(StrEnum):
+    """What speaks AMQP with RabbitMQ."""
+
+    LEAN = "lean"
+    """Our own frames, many at a time."""
+    AIO_PIKA = "aio-pika"
+    """The client library; several times the processor time a message."""
+
+
 class Settings(BaseSettings):
     """Everything that an operator can set. Secrets do not show in `repr` or in errors."""
 
@@ -77,6 +86,10 @@ class Settings(BaseSettings):
         SecretStr | None,
         Field(description="RabbitMQ's management API, https://ADMIN:PASSWORD@HOST:15671: topology permits by it."),
     ] = None
+    amqp_client: Annotated[
+        AmqpClient,
+        Field(description="What receives and publishes: lean, or aio-pika as a fall-back at a multiple of the cost."),
+    ] = AmqpClient.LEAN
     dcc_eui: Annotated[
         EUI,
         AfterValidator(parse_eui),

@@ -5,9 +5,15 @@ from collections.abc import AsyncIterator
 import pytest
 
 from chfw_sr.broker.rabbitmq import Server
-from tests.contract.buses import RabbitUnderTest
+from tests.contract.buses import CLIENTS, Client, RabbitUnderTest
 
 from .proxy import Proxy
+
+
+@pytest.fixture(params=CLIENTS)
+def client(request: pytest.FixtureRequest) -> Client:
+    """Give each way to speak AMQP."""
+    return CLIENTS[request.param]
 
 
 @pytest.fixture

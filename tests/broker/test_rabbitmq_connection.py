@@ -16,10 +16,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from chfw_sr.broker.connection import Link, unavailable_if_lost
-from chfw_sr.broker.rabbitmq import RabbitConsumer, RabbitPublisher, Server
+from chfw_sr.broker.connection import Link
+from chfw_sr.broker.failures import unavailable_if_lost
+from chfw_sr.broker.rabbitmq import Server
 from chfw_sr.service.ports import Unavailable
-from tests.contract.buses import RabbitUnderTest
+from tests.contract.buses import Client, RabbitUnderTest
 
 from .proxy import Proxy
 
@@ -117,10 +118,12 @@ PEERS = {
 
 
 @pytest.mark.parametrize("greeting", PEERS.values(), ids=PEERS.keys())
-async def test_a_peer_that_is_no_rabbitmq_is_unavailable(greeting: bytes, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_peer_that_is_no_rabbitmq_is_unavailable(
+    client: Client, greeting: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
     with caplog.at_level(logging.DEBUG):
         async with peer(lambda _, writer: writer.write(greeting)) as server, asyncio.timeout(LONG):
-            for actor in (RabbitConsumer(server), RabbitPublisher(server)):
+            for actor in (client.consumer(server), client.publisher(server)):
                 with pytest.raises(Unavailable) as raised:
                     await actor.start()
                 assert SECRET not in str(raised.value)
@@ -195,10 +198,10 @@ async def test_a_link_that_is_closed_while_it_connects_stays_closed(proxy: Proxy
 
 @pytest.mark.rabbitmq
 async def test_a_peer_that_has_fallen_silent_cannot_hold_us_up(
-    proxy: Proxy, server: Server, rabbit: RabbitUnderTest, monkeypatch: pytest.MonkeyPatch
+    client: Client, proxy: Proxy, server: Server, rabbit: RabbitUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chfw_sr.broker.connection.HANG_UP_SECONDS", SHORT)
-    consumer = RabbitConsumer(server)
+    monkeypatch.setattr("chfw_sr.broker.link.HANG_UP_SECONDS", SHORT)
+    consumer = client.consumer(server)
     await consumer.start()
     proxy.hold_answers()
     async with asyncio.timeout(LONG):
@@ -312,22 +315,26 @@ async def tls_proxy(rabbitmq_url: str, pki: Pki) -> AsyncIterator[Proxy]:
 
 @pytest.mark.rabbitmq
 @pytest.mark.parametrize("in_url", [True, False])
-async def test_tls_with_a_client_certificate(tls_proxy: Proxy, pki: Pki, rabbit: RabbitUnderTest, in_url: bool) -> None:
+async def test_tls_with_a_client_certificate(
+    client: Client, tls_proxy: Proxy, pki: Pki, rabbit: RabbitUnderTest, in_url: bool
+) -> None:
     if in_url:
-        ca, client = pki.authority.certificate, pki.client
-        url = f"{tls_proxy.url}?cafile={ca}&certfile={client.certificate}&keyfile={client.key}"
+        ca, holder = pki.authority.certificate, pki.client
+        url = f"{tls_proxy.url}?cafile={ca}&certfile={holder.certificate}&keyfile={holder.key}"
         server = Server.parse(url)
     else:
         server = Server.parse(
             tls_proxy.url, ca_file=pki.authority.certificate, certificate=pki.client.certificate, key=pki.client.key
         )
     await rabbit.send(b"a")
-    async with RabbitConsumer(server) as consumer:
+    async with client.consumer(server) as consumer:
         assert [d.octets for d in await consumer.receive(1, 0)] == [b"a"]
 
 
 @pytest.mark.rabbitmq
-async def test_a_server_that_no_authority_of_ours_vouches_for_is_unavailable(tls_proxy: Proxy, pki: Pki) -> None:
+async def test_a_server_that_no_authority_of_ours_vouches_for_is_unavailable(
+    client: Client, tls_proxy: Proxy, pki: Pki
+) -> None:
     server = Server.parse(tls_proxy.url, certificate=pki.client.certificate, key=pki.client.key)
     with pytest.raises(Unavailable, match="CERTIFICATE_VERIFY_FAILED"):
         async with server.session("test"):

@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator
 import pytest
 from aiormq.abc import ChannelFrame
 
-from chfw_sr.broker.connection import Link
+from chfw_sr.broker.consuming import QueueConsumer
 from chfw_sr.broker.names import QUARANTINE, REQUESTS
-from chfw_sr.broker.rabbitmq import RabbitConsumer, Server
+from chfw_sr.broker.rabbitmq import Server
 from chfw_sr.service.ports import Delivery, Unavailable
-from tests.contract.buses import RabbitUnderTest
+from tests.contract.buses import Client, RabbitUnderTest
 
 from .proxy import Proxy
 
@@ -27,13 +27,13 @@ ACK_OCTETS = 21
 
 
 @pytest.fixture
-async def consumer(server: Server, rabbit: RabbitUnderTest) -> AsyncIterator[RabbitConsumer]:
+async def consumer(client: Client, server: Server, rabbit: RabbitUnderTest) -> AsyncIterator[QueueConsumer]:
     """Give a consumer through the proxy, started."""
-    async with RabbitConsumer(server) as consumer:
+    async with client.consumer(server) as consumer:
         yield consumer
 
 
-async def lose(consumer: RabbitConsumer, proxy: Proxy) -> None:
+async def lose(consumer: QueueConsumer, proxy: Proxy) -> None:
     """Cut the connection, and wait until the consumer has noticed; it must hold no message that was not taken."""
     receiving = asyncio.create_task(consumer.receive(1, 0))
     await asyncio.sleep(0)
@@ -42,8 +42,10 @@ async def lose(consumer: RabbitConsumer, proxy: Proxy) -> None:
         await receiving
 
 
-async def test_nothing_connects_before_it_is_asked_to(server: Server, proxy: Proxy, rabbit: RabbitUnderTest) -> None:
-    consumer = RabbitConsumer(server)
+async def test_nothing_connects_before_it_is_asked_to(
+    client: Client, server: Server, proxy: Proxy, rabbit: RabbitUnderTest
+) -> None:
+    consumer = client.consumer(server)
     assert not consumer.ready
     assert proxy.connections == 0
     with pytest.raises(Unavailable):
@@ -54,18 +56,18 @@ async def test_nothing_connects_before_it_is_asked_to(server: Server, proxy: Pro
     assert not consumer.ready
 
 
-async def test_a_consumer_that_was_never_started_can_be_closed(server: Server, proxy: Proxy) -> None:
-    await RabbitConsumer(server).close()
+async def test_a_consumer_that_was_never_started_can_be_closed(client: Client, server: Server, proxy: Proxy) -> None:
+    await client.consumer(server).close()
     assert proxy.connections == 0
 
 
-async def test_a_prefetch_is_positive(server: Server) -> None:
+async def test_a_prefetch_is_positive(client: Client, server: Server) -> None:
     with pytest.raises(ValueError, match="prefetch"):
-        RabbitConsumer(server, prefetch=0)
+        client.consumer(server, prefetch=0)
 
 
 async def test_a_lost_connection_ends_a_wait_and_gives_everything_back(
-    consumer: RabbitConsumer, proxy: Proxy, rabbit: RabbitUnderTest
+    consumer: QueueConsumer, proxy: Proxy, rabbit: RabbitUnderTest
 ) -> None:
     await rabbit.send(b"a")
     await rabbit.send(b"b")
@@ -83,7 +85,7 @@ async def test_a_lost_connection_ends_a_wait_and_gives_everything_back(
 
 
 async def test_an_old_tag_never_acknowledges_on_a_new_channel(
-    consumer: RabbitConsumer, proxy: Proxy, rabbit: RabbitUnderTest
+    consumer: QueueConsumer, proxy: Proxy, rabbit: RabbitUnderTest
 ) -> None:
     await rabbit.send(b"a")
     old = await consumer.receive(1, LONG)
@@ -100,7 +102,7 @@ async def test_an_old_tag_never_acknowledges_on_a_new_channel(
 
 
 async def test_what_was_handed_over_but_not_taken_comes_again_after_a_loss(
-    consumer: RabbitConsumer, proxy: Proxy, rabbit: RabbitUnderTest
+    consumer: QueueConsumer, proxy: Proxy, rabbit: RabbitUnderTest
 ) -> None:
     await rabbit.send(b"a")
     await rabbit.send(b"b")
@@ -115,7 +117,7 @@ async def test_what_was_handed_over_but_not_taken_comes_again_after_a_loss(
 
 
 async def test_a_connection_that_the_server_closes_is_opened_again(
-    consumer: RabbitConsumer, proxy: Proxy, rabbit: RabbitUnderTest
+    consumer: QueueConsumer, proxy: Proxy, rabbit: RabbitUnderTest
 ) -> None:
     receiving = asyncio.create_task(consumer.receive(1, 0))
     await asyncio.sleep(0)
@@ -128,11 +130,11 @@ async def test_a_connection_that_the_server_closes_is_opened_again(
 
 
 async def test_a_server_that_is_away_is_unavailable_until_it_is_back(
-    server: Server, proxy: Proxy, rabbit: RabbitUnderTest
+    client: Client, server: Server, proxy: Proxy, rabbit: RabbitUnderTest
 ) -> None:
     proxy.refuse()
     async with asyncio.timeout(LONG):
-        consumer = RabbitConsumer(server, link=Link(server, "consumer", pause_seconds=0.001))
+        consumer = client.consumer(server, link=client.link(server, "consumer", pause_seconds=0.001))
         for _ in range(3):
             with pytest.raises(Unavailable):
                 await consumer.receive(1, 0)
@@ -144,10 +146,12 @@ async def test_a_server_that_is_away_is_unavailable_until_it_is_back(
     await consumer.close()
 
 
-async def test_closing_ends_the_pause_between_attempts(server: Server, proxy: Proxy, rabbit: RabbitUnderTest) -> None:
+async def test_closing_ends_the_pause_between_attempts(
+    client: Client, server: Server, proxy: Proxy, rabbit: RabbitUnderTest
+) -> None:
     proxy.refuse()
-    link = Link(server, "consumer", pause_seconds=LONG, longest_pause_seconds=LONG)
-    consumer = RabbitConsumer(server, link=link)
+    link = client.link(server, "consumer", pause_seconds=LONG, longest_pause_seconds=LONG)
+    consumer = client.consumer(server, link=link)
     with pytest.raises(Unavailable):
         await consumer.start()
     async with asyncio.timeout(LONG / 4):
@@ -160,7 +164,7 @@ async def test_closing_ends_the_pause_between_attempts(server: Server, proxy: Pr
 
 
 async def test_a_deleted_queue_is_unavailable_until_it_is_back(
-    consumer: RabbitConsumer, rabbit: RabbitUnderTest
+    consumer: QueueConsumer, rabbit: RabbitUnderTest
 ) -> None:
     receiving = asyncio.create_task(consumer.receive(1, 0))
     await asyncio.sleep(0)
@@ -180,7 +184,7 @@ async def test_a_deleted_queue_is_unavailable_until_it_is_back(
 
 
 async def test_what_a_deleted_queue_had_handed_over_is_still_given_out(
-    consumer: RabbitConsumer, rabbit: RabbitUnderTest
+    consumer: QueueConsumer, rabbit: RabbitUnderTest
 ) -> None:
     await rabbit.send(b"a")
     await rabbit.send(b"b")
@@ -196,17 +200,19 @@ async def test_what_a_deleted_queue_had_handed_over_is_still_given_out(
         await consumer.receive(1, 0)
 
 
-async def test_a_batch_ends_when_the_prefetch_is_exhausted(server: Server, rabbit: RabbitUnderTest) -> None:
+async def test_a_batch_ends_when_the_prefetch_is_exhausted(
+    client: Client, server: Server, rabbit: RabbitUnderTest
+) -> None:
     for number in range(5):
         await rabbit.send(b"%d" % number)
-    async with RabbitConsumer(server, prefetch=3) as consumer, asyncio.timeout(LONG):
+    async with client.consumer(server, prefetch=3) as consumer, asyncio.timeout(LONG):
         batch = await consumer.receive(10, LONG)
         assert [d.octets for d in batch] == [b"0", b"1", b"2"]
         await consumer.acknowledge(batch[:1])
         assert [d.octets for d in await consumer.receive(10, LONG)] == [b"3"]
 
 
-async def test_concurrent_calls_share_what_comes(consumer: RabbitConsumer, rabbit: RabbitUnderTest) -> None:
+async def test_concurrent_calls_share_what_comes(consumer: QueueConsumer, rabbit: RabbitUnderTest) -> None:
     calls = [asyncio.create_task(consumer.receive(5, 0)) for _ in range(2)]
     await asyncio.sleep(0)
     await rabbit.send(b"a")
@@ -217,7 +223,7 @@ async def test_concurrent_calls_share_what_comes(consumer: RabbitConsumer, rabbi
 
 
 async def test_a_whole_batch_is_acknowledged_in_one_frame(
-    consumer: RabbitConsumer, proxy: Proxy, rabbit: RabbitUnderTest
+    consumer: QueueConsumer, proxy: Proxy, rabbit: RabbitUnderTest
 ) -> None:
     for number in range(50):
         await rabbit.send(b"%d" % number)
@@ -229,7 +235,7 @@ async def test_a_whole_batch_is_acknowledged_in_one_frame(
 
 
 async def test_what_lies_between_is_not_acknowledged_with_the_rest(
-    consumer: RabbitConsumer, rabbit: RabbitUnderTest
+    consumer: QueueConsumer, rabbit: RabbitUnderTest
 ) -> None:
     for number in range(7):
         await rabbit.send(b"%d" % number)
@@ -241,7 +247,7 @@ async def test_what_lies_between_is_not_acknowledged_with_the_rest(
 
 
 async def test_only_what_is_held_can_be_settled_and_then_only_once(
-    consumer: RabbitConsumer, rabbit: RabbitUnderTest
+    consumer: QueueConsumer, rabbit: RabbitUnderTest
 ) -> None:
     await rabbit.send(b"a")
     (delivery,) = await consumer.receive(1, LONG)
@@ -254,7 +260,7 @@ async def test_only_what_is_held_can_be_settled_and_then_only_once(
     await consumer.acknowledge([])
 
 
-async def test_a_request_of_full_size_arrives_whole(consumer: RabbitConsumer, rabbit: RabbitUnderTest) -> None:
+async def test_a_request_of_full_size_arrives_whole(consumer: QueueConsumer, rabbit: RabbitUnderTest) -> None:
     octets = bytes(range(256)) * (4 * 2**20 // 256)
     await rabbit.send(octets)
     (delivery,) = await consumer.receive(1, LONG)
@@ -262,7 +268,7 @@ async def test_a_request_of_full_size_arrives_whole(consumer: RabbitConsumer, ra
 
 
 async def test_a_delivery_says_where_it_came_from_but_no_secret(
-    consumer: RabbitConsumer, rabbit: RabbitUnderTest
+    consumer: QueueConsumer, rabbit: RabbitUnderTest
 ) -> None:
     await rabbit.send(b"a")
     (delivery,) = await consumer.receive(1, LONG)
@@ -272,7 +278,7 @@ async def test_a_delivery_says_where_it_came_from_but_no_secret(
 
 
 async def test_losses_count_towards_the_delivery_limit_and_the_octets_stay_untouched(
-    consumer: RabbitConsumer, proxy: Proxy, rabbit: RabbitUnderTest
+    consumer: QueueConsumer, proxy: Proxy, rabbit: RabbitUnderTest
 ) -> None:
     octets = b"\xff\x00<not-xml"
     await rabbit.send(octets, routing_key="11.30", message_id="m")
@@ -316,7 +322,7 @@ async def send_raw(url: str, octets: bytes, *, key: bytes = b"11.6", flags: int 
 
 @pytest.mark.parametrize(("flags", "properties"), BAD_PROPERTIES.values(), ids=BAD_PROPERTIES.keys())
 async def test_properties_that_cannot_be_read_cost_neither_connection_nor_request(
-    consumer: RabbitConsumer, proxy: Proxy, rabbit: RabbitUnderTest, rabbitmq_url: str, flags: int, properties: bytes
+    consumer: QueueConsumer, proxy: Proxy, rabbit: RabbitUnderTest, rabbitmq_url: str, flags: int, properties: bytes
 ) -> None:
     await send_raw(rabbitmq_url, b"<hostile/>", flags=flags, properties=properties)
     await rabbit.send(b"<good/>", message_id="m")
@@ -331,7 +337,7 @@ async def test_properties_that_cannot_be_read_cost_neither_connection_nor_reques
 
 
 async def test_a_routing_key_that_cannot_be_read_is_repaired(
-    consumer: RabbitConsumer, rabbit: RabbitUnderTest, rabbitmq_url: str
+    consumer: QueueConsumer, rabbit: RabbitUnderTest, rabbitmq_url: str
 ) -> None:
     await send_raw(rabbitmq_url, b"<hostile/>", key=b"11\xff6", flags=0x0080, properties=short(b"m"))
 

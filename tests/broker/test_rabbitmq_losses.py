@@ -6,12 +6,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from chfw_sr.broker.connection import Link
 from chfw_sr.broker.names import QUARANTINE, REQUESTS, alerts_queue
-from chfw_sr.broker.rabbitmq import RabbitConsumer, RabbitPublisher, Server
+from chfw_sr.broker.rabbitmq import Server
 from chfw_sr.messages import EUI
 from chfw_sr.service.ports import PublishResult, Unavailable
-from tests.contract.buses import RabbitUnderTest
+from tests.contract.buses import Client, RabbitUnderTest
 
 from .proxy import Proxy
 from .test_rabbitmq_publisher import message
@@ -38,12 +37,12 @@ def fuses(seed: int, longest: int) -> list[int]:
 
 @pytest.mark.parametrize("seed", range(3))
 async def test_every_message_is_stored_in_order_through_any_number_of_cuts(
-    patient: RabbitUnderTest, proxy: Proxy, server: Server, seed: int
+    client: Client, patient: RabbitUnderTest, proxy: Proxy, server: Server, seed: int
 ) -> None:
     for user in USERS:
         await patient.declare_user(user)
     messages = [message(number, recipient=USERS[number % 3], octets=b"%d" % number * 50) for number in range(300)]
-    publisher = RabbitPublisher(server, in_flight=20, link=Link(server, "publisher", pause_seconds=0.001))
+    publisher = client.publisher(server, in_flight=20, link=client.link(server, "publisher", pause_seconds=0.001))
     proxy.cut_after(fuses(seed, 8_000))
 
     waiting, confirmed = messages, Counter[str]()
@@ -66,12 +65,12 @@ async def test_every_message_is_stored_in_order_through_any_number_of_cuts(
 
 @pytest.mark.parametrize("seed", range(3))
 async def test_every_request_is_received_through_any_number_of_cuts(
-    patient: RabbitUnderTest, proxy: Proxy, server: Server, seed: int
+    client: Client, patient: RabbitUnderTest, proxy: Proxy, server: Server, seed: int
 ) -> None:
     sent = [b"%d" % number * 50 for number in range(200)]
     for octets in sent:
         await patient.send(octets)
-    consumer = RabbitConsumer(server, prefetch=30, link=Link(server, "consumer", pause_seconds=0.001))
+    consumer = client.consumer(server, prefetch=30, link=client.link(server, "consumer", pause_seconds=0.001))
     proxy.cut_after(fuses(seed, 12_000))
 
     received: set[bytes] = set()

@@ -12,12 +12,12 @@ import pytest
 from pamqp import commands, frame
 
 from chfw_sr.broker import topology
-from chfw_sr.broker.connection import Link
 from chfw_sr.broker.names import ALERTS, UNROUTED, alerts_queue, responses_queue
-from chfw_sr.broker.rabbitmq import RabbitPublisher, Server
+from chfw_sr.broker.publishing import ConfirmingPublisher
+from chfw_sr.broker.rabbitmq import Server
 from chfw_sr.messages import EUI
 from chfw_sr.service.ports import MessageKind, OutboxMessage, PublishResult, Unavailable
-from tests.contract.buses import RabbitUnderTest
+from tests.contract.buses import Client, RabbitUnderTest
 
 from .proxy import Proxy
 
@@ -52,16 +52,20 @@ async def users(rabbit: RabbitUnderTest) -> None:
 
 
 @pytest.fixture
-async def publisher(server: Server, rabbit: RabbitUnderTest, users: None) -> AsyncIterator[RabbitPublisher]:
+async def publisher(
+    client: Client, server: Server, rabbit: RabbitUnderTest, users: None
+) -> AsyncIterator[ConfirmingPublisher]:
     """Give a publisher through the proxy, started; it waits a long time for confirms."""
-    async with RabbitPublisher(server, timeout_seconds=LONG) as publisher:
+    async with client.publisher(server, timeout_seconds=LONG) as publisher:
         yield publisher
 
 
 @pytest.fixture
-async def hasty(server: Server, rabbit: RabbitUnderTest, users: None) -> AsyncIterator[RabbitPublisher]:
+async def hasty(
+    client: Client, server: Server, rabbit: RabbitUnderTest, users: None
+) -> AsyncIterator[ConfirmingPublisher]:
     """Give a publisher that keeps two messages under way and waits a short time for confirms."""
-    async with RabbitPublisher(server, timeout_seconds=SHORT, in_flight=2) as publisher:
+    async with client.publisher(server, timeout_seconds=SHORT, in_flight=2) as publisher:
         yield publisher
 
 
@@ -75,8 +79,9 @@ async def until_stored(rabbit: RabbitUnderTest, queue: str, count: int) -> None:
 class Listener(logging.Handler):
     """Waits for a line of the client library's log: it knows of something then."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, logger: str, text: str) -> None:
         super().__init__()
+        self._logger = logging.getLogger(logger)
         self._text = text
         self._heard = asyncio.Event()
 
@@ -85,22 +90,24 @@ class Listener(logging.Handler):
             self._heard.set()
 
     async def __aenter__(self) -> None:
-        logging.getLogger("aiormq").addHandler(self)
+        self._logger.addHandler(self)
 
     async def __aexit__(self, *_: object) -> None:
         try:
             async with asyncio.timeout(LONG):
                 await self._heard.wait()
         finally:
-            logging.getLogger("aiormq").removeHandler(self)
+            self._logger.removeHandler(self)
 
 
 async def octets(rabbit: RabbitUnderTest, queue: str, count: int) -> Sequence[bytes]:
     return [taken.octets for taken in await rabbit.take(queue, count)]
 
 
-async def test_nothing_connects_before_it_is_asked_to(server: Server, proxy: Proxy, rabbit: RabbitUnderTest) -> None:
-    publisher = RabbitPublisher(server)
+async def test_nothing_connects_before_it_is_asked_to(
+    client: Client, server: Server, proxy: Proxy, rabbit: RabbitUnderTest
+) -> None:
+    publisher = client.publisher(server)
     assert not publisher.ready
     assert await publisher.publish([]) == []
     assert proxy.connections == 0
@@ -112,13 +119,13 @@ async def test_nothing_connects_before_it_is_asked_to(server: Server, proxy: Pro
         await publisher.publish([message(1)])
 
 
-async def test_at_least_one_message_is_under_way(server: Server) -> None:
+async def test_at_least_one_message_is_under_way(client: Client, server: Server) -> None:
     with pytest.raises(ValueError, match="under way"):
-        RabbitPublisher(server, in_flight=0)
+        client.publisher(server, in_flight=0)
 
 
 async def test_a_message_has_the_properties_of_the_contract(
-    publisher: RabbitPublisher, rabbit: RabbitUnderTest
+    publisher: ConfirmingPublisher, rabbit: RabbitUnderTest
 ) -> None:
     at = datetime(2026, 7, 1, 13, tzinfo=timezone(timedelta(hours=1)))
     await publisher.publish([message(1, created_at=at, correlation_id="c", headers={"x-chfw-code": "E900"})])
@@ -131,22 +138,24 @@ async def test_a_message_has_the_properties_of_the_contract(
     assert received.headers["x-chfw-code"] == "E900"
 
 
-async def test_order_is_kept_for_every_recipient(server: Server, rabbit: RabbitUnderTest, users: None) -> None:
+async def test_order_is_kept_for_every_recipient(
+    client: Client, server: Server, rabbit: RabbitUnderTest, users: None
+) -> None:
     messages = [message(number, recipient=(ALICE, BOB)[number % 2]) for number in range(100)]
-    async with RabbitPublisher(server, in_flight=7) as publisher:
+    async with client.publisher(server, in_flight=7) as publisher:
         assert set(await publisher.publish(messages)) == {CONFIRMED}
 
     assert await octets(rabbit, alerts_queue(ALICE), 50) == [m.octets for m in messages[::2]]
     assert await octets(rabbit, alerts_queue(BOB), 50) == [m.octets for m in messages[1::2]]
 
 
-async def test_calls_follow_one_another(publisher: RabbitPublisher, rabbit: RabbitUnderTest) -> None:
+async def test_calls_follow_one_another(publisher: ConfirmingPublisher, rabbit: RabbitUnderTest) -> None:
     calls = [publisher.publish(numbers(20, first)) for first in (0, 20, 40)]
     await asyncio.gather(*calls)
     assert await octets(rabbit, alerts_queue(ALICE), 60) == [m.octets for m in numbers(60)]
 
 
-async def test_a_large_message_arrives_whole(publisher: RabbitPublisher, rabbit: RabbitUnderTest) -> None:
+async def test_a_large_message_arrives_whole(publisher: ConfirmingPublisher, rabbit: RabbitUnderTest) -> None:
     large = b"x" * (2 * 2**20)
     assert await publisher.publish([message(1, octets=large), message(2)]) == [CONFIRMED, CONFIRMED]
     assert await octets(rabbit, alerts_queue(ALICE), 2) == [large, b"<2/>"]
@@ -156,7 +165,7 @@ async def test_a_large_message_arrives_whole(publisher: RabbitPublisher, rabbit:
 
 
 async def test_what_was_stored_but_not_confirmed_is_failed_and_repeated_identically(
-    publisher: RabbitPublisher, proxy: Proxy, rabbit: RabbitUnderTest
+    publisher: ConfirmingPublisher, proxy: Proxy, rabbit: RabbitUnderTest
 ) -> None:
     proxy.hold_answers()
     publishing = asyncio.create_task(publisher.publish(numbers(10)))
@@ -172,7 +181,7 @@ async def test_what_was_stored_but_not_confirmed_is_failed_and_repeated_identica
 
 
 async def test_what_was_never_stored_is_never_confirmed(
-    publisher: RabbitPublisher, proxy: Proxy, rabbit: RabbitUnderTest
+    publisher: ConfirmingPublisher, proxy: Proxy, rabbit: RabbitUnderTest
 ) -> None:
     assert await publisher.publish(numbers(1)) == [CONFIRMED]
     proxy.hold_requests()
@@ -185,11 +194,11 @@ async def test_what_was_never_stored_is_never_confirmed(
 
 
 async def test_a_server_that_is_away_is_unavailable_until_it_is_back(
-    server: Server, proxy: Proxy, rabbit: RabbitUnderTest, users: None
+    client: Client, server: Server, proxy: Proxy, rabbit: RabbitUnderTest, users: None
 ) -> None:
     proxy.refuse()
     async with asyncio.timeout(LONG):
-        publisher = RabbitPublisher(server, link=Link(server, "publisher", pause_seconds=0.001))
+        publisher = client.publisher(server, link=client.link(server, "publisher", pause_seconds=0.001))
         for _ in range(3):
             with pytest.raises(Unavailable):
                 await publisher.publish(numbers(1))
@@ -199,9 +208,9 @@ async def test_a_server_that_is_away_is_unavailable_until_it_is_back(
 
 
 async def test_closing_ends_a_call_that_waits(
-    publisher: RabbitPublisher, proxy: Proxy, rabbit: RabbitUnderTest, monkeypatch: pytest.MonkeyPatch
+    publisher: ConfirmingPublisher, proxy: Proxy, rabbit: RabbitUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chfw_sr.broker.connection.HANG_UP_SECONDS", SHORT)
+    monkeypatch.setattr("chfw_sr.broker.link.HANG_UP_SECONDS", SHORT)
     proxy.hold_answers()
     publishing = asyncio.create_task(publisher.publish(numbers(3)))
     await until_stored(rabbit, alerts_queue(ALICE), 3)
@@ -211,7 +220,7 @@ async def test_closing_ends_a_call_that_waits(
 
 
 async def test_a_cancelled_call_leaves_no_connection_behind_that_could_mix_up_answers(
-    publisher: RabbitPublisher, proxy: Proxy, rabbit: RabbitUnderTest
+    publisher: ConfirmingPublisher, proxy: Proxy, rabbit: RabbitUnderTest
 ) -> None:
     proxy.hold_answers()
     publishing = asyncio.create_task(publisher.publish(numbers(3)))
@@ -231,7 +240,7 @@ async def test_a_cancelled_call_leaves_no_connection_behind_that_could_mix_up_an
 
 
 async def test_no_confirm_in_time_is_failed_and_the_rest_stays_unsent(
-    hasty: RabbitPublisher, proxy: Proxy, rabbit: RabbitUnderTest
+    hasty: ConfirmingPublisher, proxy: Proxy, rabbit: RabbitUnderTest
 ) -> None:
     proxy.hold_answers()
     assert await hasty.publish(numbers(5)) == [FAILED] * 5
@@ -246,11 +255,11 @@ async def test_no_confirm_in_time_is_failed_and_the_rest_stays_unsent(
 
 
 async def test_what_one_queue_refuses_stays_in_order_and_is_nobody_elses_matter(
-    server: Server, rabbit: RabbitUnderTest, users: None
+    client: Client, server: Server, rabbit: RabbitUnderTest, users: None
 ) -> None:
     await rabbit.declare_full_queue("full", ALERTS, f"{BOB}.*")
     mixed = [message(number, recipient=(ALICE, BOB)[number % 2]) for number in range(8)]
-    async with RabbitPublisher(server, in_flight=1) as publisher:
+    async with client.publisher(server, in_flight=1) as publisher:
         results = await publisher.publish(mixed)
         assert results == [CONFIRMED, CONFIRMED, CONFIRMED, FAILED, CONFIRMED, FAILED, CONFIRMED, FAILED]
         assert publisher.ready
@@ -261,7 +270,7 @@ async def test_what_one_queue_refuses_stays_in_order_and_is_nobody_elses_matter(
 
 
 async def test_one_under_way_to_a_recipient_keeps_the_order_where_its_queue_refuses_and_takes_again(
-    server: Server, rabbit: RabbitUnderTest
+    client: Client, server: Server, rabbit: RabbitUnderTest
 ) -> None:
     await rabbit.declare_full_queue("full", ALERTS, f"{BOB}.*")
     waiting, stored = [message(number, recipient=BOB) for number in range(60)], []
@@ -271,7 +280,7 @@ async def test_one_under_way_to_a_recipient_keeps_the_order_where_its_queue_refu
             stored.extend(taken.octets for taken in await rabbit.drain("full"))
 
     async with (
-        RabbitPublisher(server, in_flight_per_recipient=1) as publisher,
+        client.publisher(server, in_flight_per_recipient=1) as publisher,
         asyncio.timeout(LONG),
         asyncio.TaskGroup() as group,
     ):
@@ -284,9 +293,11 @@ async def test_one_under_way_to_a_recipient_keeps_the_order_where_its_queue_refu
     assert stored == [b"<%d/>" % number for number in range(60)]
 
 
-async def test_a_recipient_that_refused_is_served_with_caution(server: Server, rabbit: RabbitUnderTest) -> None:
+async def test_a_recipient_that_refused_is_served_with_caution(
+    client: Client, server: Server, rabbit: RabbitUnderTest
+) -> None:
     await rabbit.declare_full_queue("full", ALERTS, f"{BOB}.*")
-    async with RabbitPublisher(server) as publisher:
+    async with client.publisher(server) as publisher:
         while FAILED not in await publisher.publish([message(0, recipient=BOB)]):
             pass
         await rabbit.drain("full")
@@ -297,22 +308,22 @@ async def test_a_recipient_that_refused_is_served_with_caution(server: Server, r
 
 
 async def test_a_server_that_accepts_no_messages_is_unavailable(
-    hasty: RabbitPublisher, proxy: Proxy, rabbit: RabbitUnderTest
+    client: Client, hasty: ConfirmingPublisher, proxy: Proxy, rabbit: RabbitUnderTest
 ) -> None:
-    async with Listener("was blocked"):
+    async with Listener(client.logger, "was blocked"):
         proxy.tell_client(frame.marshal(commands.Connection.Blocked("low on memory"), 0))
     with pytest.raises(Unavailable, match="accepts no messages"):
         await hasty.publish(numbers(1))
 
     hasty._timeout_seconds = LONG
-    async with Listener("was unblocked"):
+    async with Listener(client.logger, "was unblocked"):
         proxy.tell_client(frame.marshal(commands.Connection.Unblocked(), 0))
     assert await hasty.publish(numbers(1)) == [CONFIRMED]
     assert await octets(rabbit, alerts_queue(ALICE), 1) == [b"<0/>"]
 
 
 async def test_a_missing_exchange_fails_everything_under_way_and_mends_itself(
-    publisher: RabbitPublisher, rabbit: RabbitUnderTest, caplog: pytest.LogCaptureFixture
+    publisher: ConfirmingPublisher, rabbit: RabbitUnderTest, caplog: pytest.LogCaptureFixture
 ) -> None:
     await rabbit.delete_exchange(ALERTS)
     with caplog.at_level(logging.WARNING):
@@ -325,7 +336,7 @@ async def test_a_missing_exchange_fails_everything_under_way_and_mends_itself(
 
 
 async def test_an_alert_that_nobody_could_keep_is_unroutable(
-    publisher: RabbitPublisher, rabbit: RabbitUnderTest
+    publisher: ConfirmingPublisher, rabbit: RabbitUnderTest
 ) -> None:
     await rabbit.delete_queue(UNROUTED)
     nobody = "90-B3-D5-1F-30-01-00-99"
@@ -335,7 +346,7 @@ async def test_an_alert_that_nobody_could_keep_is_unroutable(
 
 @pytest.mark.parametrize("lost_first", [True, False])
 async def test_messages_with_one_id_get_each_its_own_answer(
-    publisher: RabbitPublisher, rabbit: RabbitUnderTest, lost_first: bool
+    publisher: ConfirmingPublisher, rabbit: RabbitUnderTest, lost_first: bool
 ) -> None:
     await rabbit.declare_queue("there")
     same = {"message_id": "the-same", "type": "11.6"}
@@ -350,7 +361,7 @@ async def test_messages_with_one_id_get_each_its_own_answer(
 
 
 async def test_what_cannot_be_put_into_amqp_harms_nothing_else(
-    publisher: RabbitPublisher, rabbit: RabbitUnderTest, caplog: pytest.LogCaptureFixture
+    publisher: ConfirmingPublisher, rabbit: RabbitUnderTest, caplog: pytest.LogCaptureFixture
 ) -> None:
     await rabbit.declare_queue("there")
     batch = [
@@ -366,13 +377,17 @@ async def test_what_cannot_be_put_into_amqp_harms_nothing_else(
 
 
 async def test_a_bug_is_loud_and_leaves_no_connection_in_doubt(
-    publisher: RabbitPublisher, proxy: Proxy, rabbit: RabbitUnderTest, monkeypatch: pytest.MonkeyPatch
+    client: Client,
+    publisher: ConfirmingPublisher,
+    proxy: Proxy,
+    rabbit: RabbitUnderTest,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with monkeypatch.context() as broken:
-        broken.setattr("chfw_sr.broker.publisher._envelope", lambda message: message.nonsense)
-        with pytest.raises(ExceptionGroup) as raised:
+        broken.setattr(client.envelope, lambda message: message.nonsense)
+        with pytest.raises((ExceptionGroup, AttributeError)) as raised:
             # In a task of its own: early releases of Python 3.11 leave a task that a group failed in half cancelled.
             await asyncio.create_task(publisher.publish(numbers(1)))
-    assert raised.group_contains(AttributeError)
+    assert isinstance(raised.value, AttributeError) or raised.group_contains(AttributeError)
     assert not publisher.ready
     assert await publisher.publish(numbers(1)) == [CONFIRMED]

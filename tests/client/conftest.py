@@ -8,11 +8,13 @@ import pytest
 from chfw_sr.client import Journal
 from chfw_sr.wire.pki import certificate_pem, key_pem
 from tests.contract.buses import BusUnderTest, RabbitUnderTest
-from tests.contract.conftest import bus, make_bus
+from tests.contract.conftest import bus, bus_maker
 
 from .parts import DCC_CERTIFICATE, SUPPLIER, Desk, party
 
-__all__ = ["bus", "make_bus"]
+__all__ = ["bus"]
+
+make_bus = bus_maker("memory", "lean")
 
 
 @pytest.fixture

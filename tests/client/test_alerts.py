@@ -231,7 +231,7 @@ async def test_rabbitmq_a_lost_connection_costs_nothing(desk: Desk, journal):
     await desk.alerts(range(1, 6))
     async with desk.client(journal) as client, client.alerts() as alerts:
         seen = [(await alerts.take(1))[0].id.counter]
-        alerts._source._link._transport.cut()
+        alerts._source._link._call.cut()
         while len(seen) < 5:
             seen += [each.id.counter for each in await alerts.take(1)]
         await desk.alerts([6])

@@ -152,7 +152,7 @@ async def test_rabbitmq_lost_connections_are_opened_again(desk: Desk, rabbit, op
     await desk.put(b"0")
     source = open_source()
     (held,) = await received(source, 1)
-    source._link._transport.cut()
+    source._link._call.cut()
     with pytest.raises(Unavailable):
         await _for_ever(lambda: source.receive(1))
     (again,) = await received(source, 1)
@@ -167,7 +167,7 @@ async def test_rabbitmq_lost_connections_are_opened_again(desk: Desk, rabbit, op
 
 async def test_rabbitmq_a_sender_recovers_from_a_lost_connection(desk: Desk, rabbit, transport):
     await transport.send(b"0", REQUEST, "11.6")
-    transport._sender._transport.cut()
+    transport._sender._call.cut()
     with pytest.raises(Unavailable):
         await _for_ever(lambda: transport.send(b"1", REQUEST, "11.6"))
     await transport.send(b"2", REQUEST, "11.6")

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import aio_pika
@@ -9,14 +10,43 @@ from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
 
 from chfw_sr.broker import topology
 from chfw_sr.broker.connection import Link
+from chfw_sr.broker.consuming import QueueConsumer
+from chfw_sr.broker.lean import LeanConsumer, LeanPublisher
+from chfw_sr.broker.lean.connection import LeanLink
+from chfw_sr.broker.link import PacedLink
 from chfw_sr.broker.memory import InProcessBus, QueuedMessage
 from chfw_sr.broker.names import REQUESTS
+from chfw_sr.broker.publishing import ConfirmingPublisher
 from chfw_sr.broker.rabbitmq import RabbitConsumer, RabbitPublisher, Server
 from chfw_sr.messages import EUI
 from chfw_sr.service.ports import Consumer, Publisher
 
 TAKE_SECONDS = 30.0
 """How long a message may take to lie in its queue; never waited for in full."""
+
+
+@dataclass(frozen=True)
+class Client:
+    """What speaks AMQP.
+
+    Attributes:
+        logger: where it writes what the server told it.
+        envelope: what makes AMQP's properties of a message.
+    """
+
+    consumer: type[QueueConsumer]
+    publisher: type[ConfirmingPublisher]
+    link: type[PacedLink]
+    logger: str
+    envelope: str
+
+
+CLIENTS = {
+    "aio-pika": Client(RabbitConsumer, RabbitPublisher, Link, "aiormq", "chfw_sr.broker.publisher._envelope"),
+    "lean": Client(
+        LeanConsumer, LeanPublisher, LeanLink, "chfw_sr.broker.lean", "chfw_sr.broker.lean.publisher._publish"
+    ),
+}
 
 
 class ClosableConsumer(Consumer, Protocol):
@@ -110,14 +140,16 @@ class RabbitUnderTest:
     Args:
         url: of the virtual host, which holds nothing else.
         delivery_limit: of the request queue.
+        client: what its consumers and publishers are.
     """
 
-    def __init__(self, url: str, *, delivery_limit: int) -> None:
+    def __init__(self, url: str, *, delivery_limit: int, client: Client = CLIENTS["lean"]) -> None:
+        self._client = client
         self.server = Server.parse(url)
         self._topology = topology.Topology.of_service(delivery_limit=delivery_limit)
         self._link = Link(self.server, "test")
         self._queues = {queue.name for queue in self._topology.queues}
-        self._opened: list[RabbitConsumer | RabbitPublisher] = []
+        self._opened: list[QueueConsumer | ConfirmingPublisher] = []
 
     async def open(self) -> None:
         """Connect and make the topology; what is missing of it, when it is called again."""
@@ -166,13 +198,13 @@ class RabbitUnderTest:
         return await (await self._channel.get_queue(queue, ensure=False)).get(no_ack=True)
 
     async def consumer(self, *, prefetch: int = 100) -> ClosableConsumer:
-        consumer = RabbitConsumer(self.server, prefetch=prefetch)
+        consumer = self._client.consumer(self.server, prefetch=prefetch)
         self._opened.append(consumer)
         await consumer.start()
         return consumer
 
     async def publisher(self) -> Publisher:
-        publisher = RabbitPublisher(self.server)
+        publisher = self._client.publisher(self.server)
         self._opened.append(publisher)
         return publisher
 

@@ -15,7 +15,7 @@ from chfw_sr.storage.memory import MemoryStore
 from chfw_sr.storage.store import create_store
 from tests.servers import _database, _migrated_postgresql, postgresql_server, postgresql_url
 
-from .buses import BusUnderTest, InProcessUnderTest, RabbitUnderTest
+from .buses import CLIENTS, BusUnderTest, InProcessUnderTest, RabbitUnderTest
 
 __all__ = ["_migrated_postgresql", "postgresql_server", "postgresql_url"]
 
@@ -23,24 +23,36 @@ MakeBus = Callable[..., Awaitable[BusUnderTest]]
 FreshDatabase = Callable[[], AbstractContextManager[str]]
 
 
-@pytest.fixture(params=["memory", pytest.param("rabbitmq", marks=pytest.mark.rabbitmq)])
-async def make_bus(request: pytest.FixtureRequest) -> AsyncIterator[MakeBus]:
-    """Give a maker of empty buses; `delivery_limit` may be set."""
-    made: list[BusUnderTest] = []
-    url = request.getfixturevalue("rabbitmq_url") if request.param == "rabbitmq" else None
+def bus_maker(*names: str) -> Callable[..., AsyncIterator[MakeBus]]:
+    """Give a fixture that gives a maker of empty buses; `delivery_limit` may be set.
 
-    async def make(*, delivery_limit: int = 20) -> BusUnderTest:
-        if url is None:
-            made.append(InProcessUnderTest(InProcessBus(delivery_limit=delivery_limit)))
-        else:
-            rabbit = RabbitUnderTest(url, delivery_limit=delivery_limit)
-            made.append(rabbit)
-            await rabbit.open()
-        return made[-1]
+    Args:
+        names: `memory`, or what speaks AMQP with RabbitMQ.
+    """
+    params = [name if name == "memory" else pytest.param(name, marks=pytest.mark.rabbitmq) for name in names]
 
-    yield make
-    for bus in made:
-        await bus.close()
+    @pytest.fixture(params=params)
+    async def make_bus(request: pytest.FixtureRequest) -> AsyncIterator[MakeBus]:
+        made: list[BusUnderTest] = []
+        url = None if request.param == "memory" else request.getfixturevalue("rabbitmq_url")
+
+        async def make(*, delivery_limit: int = 20) -> BusUnderTest:
+            if url is None:
+                made.append(InProcessUnderTest(InProcessBus(delivery_limit=delivery_limit)))
+            else:
+                rabbit = RabbitUnderTest(url, delivery_limit=delivery_limit, client=CLIENTS[request.param])
+                made.append(rabbit)
+                await rabbit.open()
+            return made[-1]
+
+        yield make
+        for bus in made:
+            await bus.close()
+
+    return make_bus
+
+
+make_bus = bus_maker("memory", *CLIENTS)
 
 
 @pytest.fixture

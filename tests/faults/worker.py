@@ -21,7 +21,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from chfw_sr.bootstrap import buses, parts, process, running
-from chfw_sr.broker.rabbitmq import RabbitConsumer, RabbitPublisher
 from chfw_sr.cli import main
 from chfw_sr.storage import store
 from chfw_sr.storage.outbox import SqlOutbox
@@ -43,7 +42,7 @@ def _die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-class DyingConsumer(RabbitConsumer):
+class DyingConsumer:
     async def receive(self, limit, wait_seconds):
         deliveries = await super().receive(limit, wait_seconds)
         if deliveries and _is_due("receive"):
@@ -73,7 +72,7 @@ class DyingUnitOfWork(SqlUnitOfWork):
             _die()
 
 
-class DyingPublisher(RabbitPublisher):
+class DyingPublisher:
     async def publish(self, messages):
         if messages and _is_due("publish"):
             await super().publish(messages[: (len(messages) + 1) // 2])
@@ -123,8 +122,11 @@ def run(arguments: tuple[str, ...], settings: dict[str, str], folder: Path, log:
 
 
 def _put_in_place() -> None:
-    buses.RabbitConsumer = DyingConsumer
-    buses.RabbitPublisher = DyingPublisher
+    for client, (consumer, publisher) in buses.CLIENTS.items():
+        buses.CLIENTS[client] = (
+            type("DyingConsumer", (DyingConsumer, consumer), {}),
+            type("DyingPublisher", (DyingPublisher, publisher), {}),
+        )
     store.SqlUnitOfWork = DyingUnitOfWork
     store.SqlOutbox = DyingOutbox
     if "CHFW_SR_TEST_CLOCK" in os.environ:

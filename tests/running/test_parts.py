@@ -291,7 +291,7 @@ async def test_a_publisher_that_does_not_come_to_an_end_is_said(monkeypatch) -> 
         await asyncio.Event().wait()
 
     monkeypatch.setattr("chfw_sr.bootstrap.buses.PATIENCE_SECONDS", 0.01)
-    monkeypatch.setattr("chfw_sr.bootstrap.buses.RabbitPublisher.start", silent)
+    monkeypatch.setattr("chfw_sr.broker.publishing.ConfirmingPublisher.start", silent)
     bus = RabbitBus(Server.parse("amqp://127.0.0.1:1/"), Roles(), 10)
     try:
         assert "no connection within 0.01 s" in (await bus.look())["publisher"]

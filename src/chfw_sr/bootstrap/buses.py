@@ -6,16 +6,19 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from chfw_sr.broker.connection import Server
+from chfw_sr.broker.consuming import QueueConsumer
+from chfw_sr.broker.lean import LeanConsumer, LeanPublisher
 from chfw_sr.broker.names import QUARANTINE, REQUESTS, UNROUTED
+from chfw_sr.broker.publishing import ConfirmingPublisher
 from chfw_sr.broker.rabbitmq import RabbitConsumer, RabbitPublisher
 from chfw_sr.broker.topology import Finding, Topology, TopologyRefused, apply, check, depths
 from chfw_sr.messages import EUI
 from chfw_sr.service.ports import Consumer, Publisher, Unavailable
 from chfw_sr.service.spool import SpoolConsumer, SpoolPublisher
-from chfw_sr.settings import Settings, SettingsError
+from chfw_sr.settings import AmqpClient, Settings, SettingsError
 from chfw_sr.telemetry.health import OK, PATIENCE_SECONDS
 
 if TYPE_CHECKING:
@@ -24,6 +27,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SHOWN_FINDINGS = 5
+
+CLIENTS: dict[AmqpClient, tuple[type[QueueConsumer[Any]], type[ConfirmingPublisher[Any]]]] = {
+    AmqpClient.LEAN: (LeanConsumer, LeanPublisher),
+    AmqpClient.AIO_PIKA: (RabbitConsumer, RabbitPublisher),
+}
+"""What receives and publishes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,16 +107,24 @@ class RabbitBus:
         server: where.
         roles: which of consumer and publisher are to be connected.
         prefetch: requests that the consumer may hold unacknowledged.
+        client: what speaks AMQP.
         in_flight_per_recipient: messages to one recipient that may be under way; None is as many as to all.
     """
 
     def __init__(
-        self, server: Server, roles: Roles, prefetch: int, *, in_flight_per_recipient: int | None = None
+        self,
+        server: Server,
+        roles: Roles,
+        prefetch: int,
+        *,
+        client: AmqpClient = AmqpClient.LEAN,
+        in_flight_per_recipient: int | None = None,
     ) -> None:
         self._server = server
         self._roles = roles
-        self._consumer = RabbitConsumer(server, prefetch=prefetch)
-        self._publisher = RabbitPublisher(server, in_flight_per_recipient=in_flight_per_recipient)
+        consumer, publisher = CLIENTS[client]
+        self._consumer = consumer(server, prefetch=prefetch)
+        self._publisher = publisher(server, in_flight_per_recipient=in_flight_per_recipient)
         self._session = AsyncExitStack()
         self._connection: AbstractConnection | None = None
 
@@ -229,6 +246,7 @@ async def open_rabbit(settings: Settings, roles: Roles, users: Sequence[EUI], na
         server_of(settings, name),
         roles,
         settings.prefetch,
+        client=settings.amqp_client,
         in_flight_per_recipient=settings.relay_in_flight_per_recipient,
     )
     try:

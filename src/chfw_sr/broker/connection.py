@@ -1,21 +1,17 @@
-"""How to reach RabbitMQ, and one connection that is opened when it is needed and thrown away when it is suspect.
+"""How to reach RabbitMQ, and how aio-pika connects to it.
 
 The rules:
 
-- Nothing connects before it is asked to. A lost connection is opened again on the next use, never behind anyone's back.
-- Attempts are paced: after a failure the next one waits, twice as long each time up to a bound.
 - Whatever the client library raises about a connection is `Unavailable`. That includes a `CancelledError` that nobody
   asked for: the library ends what waits on a lost channel with one.
-- A peer that does not answer cannot hold us up: hanging up takes a bounded time, then the socket is cut.
 - Neither user nor password appears in a text.
 """
 
 import asyncio
 import logging
-import random
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -24,12 +20,11 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 import aio_pika
 from aio_pika.abc import AbstractConnection
 from aio_pika.connection import make_url
-from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 
 from chfw_sr.keyfiles import ExposedKey, refuse_exposed
-from chfw_sr.unavailable import Unavailable
 
 from .guard import GuardedReader
+from .link import PacedLink
 
 logger = logging.getLogger(__name__)
 
@@ -43,9 +38,6 @@ TLS_OPTIONS = ("cafile", "certfile", "keyfile")
 
 OPTIONS = {*TLS_OPTIONS, "auth", "heartbeat"}
 """Every query parameter that is understood: those, `auth` (`plain` or `external`) and `heartbeat` (seconds)."""
-
-HANG_UP_SECONDS = 2.0
-"""How long a peer may take to agree to the end of a connection, before the socket is cut."""
 
 READ_BUFFER_OCTETS = 2**20
 
@@ -152,44 +144,6 @@ def _tls(*, cafile: Path | None, certfile: Path | None, keyfile: Path | None) ->
     return context
 
 
-@contextmanager
-def unavailable_if_lost(server: Server | str = "RabbitMQ") -> Iterator[None]:
-    """Make `Unavailable` of what the client library raises about a connection or channel that is gone.
-
-    Args:
-        server: for the text.
-
-    Raises:
-        Unavailable: naming the server and the reason.
-    """
-    try:
-        yield
-    except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
-            raise
-        raise Unavailable(f"{server}: the connection was lost") from None
-    except CONNECTION_EXCEPTIONS as error:
-        raise Unavailable(f"{server}: {describe(error)}") from error
-    except Exception as error:
-        if type(error) is not Exception:
-            raise
-        raise Unavailable(f"{server}: the connection was closed") from None  # the library's word for it
-
-
-def describe(error: BaseException) -> str:
-    """Give an error of the client library in words."""
-    if isinstance(error, TimeoutError) and not str(error):
-        return "no answer in time"
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-
-
-def why(closing: "asyncio.Future[Any]") -> str:
-    """Say why a connection or channel ended, once it has."""
-    error = None if closing.cancelled() else closing.exception()
-    return describe(error) if error else "closed"
-
-
 async def _itself(connection: AbstractConnection) -> AbstractConnection:
     return connection
 
@@ -215,102 +169,37 @@ class _Transport:
             self._writer.transport.abort()
 
 
-class Link:
-    """One connection for one purpose.
+class _AioPikaCall:
+    """Connects by aio-pika; a `Call`."""
 
-    Args:
-        server: to whom.
-        purpose: what the server's operators see of it.
-        pause_seconds: after the first failed attempt to connect.
-        longest_pause_seconds: between attempts; each is shortened by chance, so that not all come back at once.
-    """
-
-    def __init__(
-        self, server: Server, purpose: str, *, pause_seconds: float = 0.1, longest_pause_seconds: float = 5.0
-    ) -> None:
-        self.server = server
-        self._purpose = purpose
-        self._pauses = (pause_seconds, longest_pause_seconds)
-        self._failures = 0
-        self._not_before = 0.0
-        self._closed = asyncio.Event()
-        self._connection: aio_pika.Connection | None = None
+    def __init__(self, server: Server, purpose: str) -> None:
+        self._server = server
         self._transport = _Transport(server)
+        self._connection: aio_pika.Connection | None = None
+        self._purpose = purpose
 
-    async def open(self, set_up: Callable[[AbstractConnection], Awaitable[Result]]) -> Result:
-        """Connect anew, when it is our turn, and set up what is needed; what was there before is dropped.
-
-        Args:
-            set_up: gets the new connection; what it gives is given back.
-
-        Raises:
-            Unavailable: if it did not work out, or the link was closed meanwhile.
-        """
-        await self.drop()
-        await self._turn()
-        try:
-            with unavailable_if_lost(self.server):
-                async with asyncio.timeout(self.server.timeout_seconds):
-                    result = await set_up(await self._connect())
-            self._check_open()
-        except BaseException:
-            self._failures += 1
-            await self.drop()
-            raise
-        finally:
-            self._not_before = asyncio.get_running_loop().time() + self._next_pause()
-        self._failures = 0
-        logger.info("%s: connected for %s", self.server, self._purpose)
-        return result
-
-    async def _connect(self) -> AbstractConnection:
-        self._transport = _Transport(self.server)
-        connection = self._connection = aio_pika.Connection(  # `close` may take it away meanwhile
-            make_url(self.server.url.geturl()),
-            client_properties={"connection_name": f"{self.server.name} {self._purpose}"},
+    async def connect(self) -> AbstractConnection:
+        """Open the connection."""
+        self._connection = aio_pika.Connection(
+            make_url(self._server.url.geturl()),
+            client_properties={"connection_name": f"{self._server.name} {self._purpose}"},
         )
-        connection.kwargs["transport_factory"] = self._transport
-        await connection.connect()
-        return connection
+        self._connection.kwargs["transport_factory"] = self._transport
+        await self._connection.connect()
+        return self._connection
 
-    async def drop(self) -> None:
-        """Cut the connection, if there is one: what was under way on it is as good as lost."""
+    async def hang_up(self) -> None:
+        """Take leave of the peer."""
+        if self._connection is not None:
+            await self._connection.close()
+
+    def cut(self) -> None:
+        """End the connection without a word."""
         self._transport.cut()
-        await self._hang_up()
 
-    async def close(self) -> None:
-        """Hang up for good; who waits for a turn to connect is told."""
-        self._closed.set()
-        await self._hang_up()
 
-    async def _hang_up(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is None:
-            return
-        closing = asyncio.ensure_future(connection.close())
-        await asyncio.wait({closing}, timeout=HANG_UP_SECONDS)
-        if not closing.done():
-            self._transport.cut()
-            await asyncio.wait({closing}, timeout=HANG_UP_SECONDS)
-        if closing.done() and not closing.cancelled() and (error := closing.exception()):
-            logger.debug("%s: hanging up: %s", self.server, describe(error))
+class Link(PacedLink[AbstractConnection]):
+    """A connection by aio-pika."""
 
-    async def _turn(self) -> None:
-        """Wait until the next attempt may be made."""
-        self._check_open()
-        seconds = self._not_before - asyncio.get_running_loop().time()
-        if seconds > 0:
-            try:
-                async with asyncio.timeout(seconds):
-                    await self._closed.wait()
-            except TimeoutError:
-                pass
-            self._check_open()
-
-    def _check_open(self) -> None:
-        if self._closed.is_set():
-            raise Unavailable(f"the {self._purpose} is closed")
-
-    def _next_pause(self) -> float:
-        first, longest = self._pauses
-        return min(longest, first * 2.0 ** min(self._failures, 16)) * random.uniform(0.5, 1.0)  # noqa: S311 - spreads
+    def _dial(self) -> _AioPikaCall:
+        return _AioPikaCall(self.server, self.purpose)

@@ -1,245 +1,71 @@
-"""RabbitMQ's consumer. The rules stand in `rabbitmq`."""
+"""The consumer by aio-pika. The rules stand in `rabbitmq`."""
 
-import asyncio
-import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Self
 
-from chfw_sr.service.ports import Delivery, Unavailable
+from aio_pika.abc import AbstractConnection
 
-from .connection import Link, Server, unavailable_if_lost, why
+from chfw_sr.service.ports import Delivery
+
+from .connection import Link, Server
+from .consuming import QueueConsumer, Subscription
+from .failures import why
 from .names import REQUESTS
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
-    from aio_pika.abc import AbstractConnection
     from aiormq.abc import AbstractChannel, DeliveredMessage
 
-logger = logging.getLogger(__name__)
 
-DEFAULT_PREFETCH = 400
-"""Requests that a consumer may hold unacknowledged."""
+class AioPikaSubscription(Subscription[AbstractConnection]):
+    """What one channel has delivered."""
 
+    _channel: "AbstractChannel"
 
-class _Subscription:
-    """What one channel has delivered; forgotten as a whole when the channel is lost.
-
-    Args:
-        server: for texts.
-        base: added to the channel's delivery tags to make tags that are unique for the consumer's life.
-        prefetch: what the server hands out at most before it sees acknowledgements.
-    """
-
-    def __init__(self, server: Server, base: int, prefetch: int) -> None:
-        self.base = base
-        self.highest = base
-        self.ended: str | None = None
-        self._server = server
-        self._prefetch = prefetch
-        self._channel: AbstractChannel | None = None
-        self._waiting: dict[int, DeliveredMessage] = {}
-        self._held: set[int] = set()
-        self._changed = asyncio.Event()
-
-    async def start(self, connection: "AbstractConnection") -> Self:
+    async def start(self, connection: AbstractConnection) -> Self:
         """Open a channel and begin to consume."""
         channel = connection.channel(publisher_confirms=False)
         await channel.initialize()
         self._channel = underlay = await channel.get_underlay_channel()
-        underlay.closing.add_done_callback(
-            lambda closing: self.lose(f"{self._server}: the connection was lost: {why(closing)}")
-        )
-        underlay.on_consumer_cancel_callbacks.add(lambda _: self._end(f"{self._server}: {REQUESTS} was deleted"))
+        underlay.closing.add_done_callback(lambda closing: self.disconnected(why(closing)))
+        underlay.on_consumer_cancel_callbacks.add(lambda _: self.cancelled())
         await underlay.basic_qos(prefetch_count=self._prefetch)
-        await underlay.basic_consume(REQUESTS, self._arrive)
+        await underlay.basic_consume(REQUESTS, self._take_in)
         return self
 
-    async def _arrive(self, message: "DeliveredMessage") -> None:
-        if self.ended is None and message.delivery_tag is not None:
-            self.highest = self.base + message.delivery_tag
-            self._waiting[self.highest] = message
-            self._changed.set()
+    async def _take_in(self, message: "DeliveredMessage") -> None:
+        if message.delivery_tag is not None:
+            properties = message.header.properties
+            self.arrive(
+                Delivery(
+                    message.body,
+                    self.base + message.delivery_tag,
+                    message.routing_key or "",
+                    properties.reply_to or None,
+                    properties.correlation_id or None,
+                    properties.message_id or None,
+                    properties.user_id or None,
+                    redelivered=bool(message.redelivered),
+                    source=self._source,
+                )
+            )
 
-    def _end(self, reason: str) -> None:
-        """Nothing more comes; what was delivered is still ours."""
-        if self.ended is None:
-            logger.info("no longer consuming: %s", reason)
-            self.ended = reason
-            self._changed.set()
-
-    def lose(self, reason: str) -> None:
-        """Nothing more comes, and what was delivered is the server's again."""
-        self._end(reason)
-        self._channel = None
-        self._waiting.clear()
-        self._held.clear()
-        self._changed.set()
-
-    @property
-    def usable(self) -> bool:
-        """Whether there is any point in asking for more."""
-        return self.ended is None or bool(self._waiting)
-
-    async def take(self, limit: int, wait_seconds: float) -> list[Delivery]:
-        """See `RabbitConsumer.receive`. Nothing is taken before the wait is over."""
-        while True:
-            await self._first()
-            try:
-                async with asyncio.timeout(wait_seconds):
-                    while self.ended is None and len(self._waiting) < limit and not self._exhausted():
-                        await self._change()
-            except TimeoutError:
-                pass
-            if self._waiting:  # else it was lost, or a concurrent call was faster
-                # What was delivered before is older than whatever was not, so it goes first.
-                order = sorted(self._waiting, key=lambda tag: (not self._waiting[tag].redelivered, tag))
-                taken = order[:limit]
-                self._held.update(taken)
-                return [self._delivery(tag, self._waiting.pop(tag)) for tag in taken]
-
-    async def _first(self) -> None:
-        while not self._waiting:
-            if self.ended is not None:
-                raise Unavailable(self.ended)
-            await self._change()
-
-    async def _change(self) -> None:
-        self._changed.clear()
-        await self._changed.wait()
-
-    def _exhausted(self) -> bool:
-        return len(self._waiting) + len(self._held) >= self._prefetch
-
-    async def settle(self, tags: Collection[int], *, requeue: bool) -> None:
-        """Acknowledge, or give back; as few frames as possible."""
-        if self._channel is None or any(tag <= self.base for tag in tags):
-            raise Unavailable(f"{self._server}: the connection was lost; what was not acknowledged comes again")
-        if not self._held.issuperset(tags):
-            raise ValueError("not held by this consumer")
-        self._held.difference_update(tags)
-        others = min((*self._held, *self._waiting), default=self.highest + 1)
-        all_up_to = max((tag for tag in tags if tag < others), default=None)
-        frames = [(tag, False) for tag in sorted(tags) if tag > others]
-        if all_up_to is not None:
-            frames.insert(0, (all_up_to, True))
-        with unavailable_if_lost(self._server):
-            for number, (tag, multiple) in enumerate(frames, start=1):
-                last, delivery_tag = number == len(frames), tag - self.base
-                if requeue:
-                    await self._channel.basic_nack(delivery_tag, multiple=multiple, wait=last)
-                else:
-                    await self._channel.basic_ack(delivery_tag, multiple=multiple, wait=last)
-
-    def _delivery(self, tag: int, message: "DeliveredMessage") -> Delivery:
-        properties = message.header.properties
-        return Delivery(
-            message.body,
-            tag,
-            message.routing_key or "",
-            properties.reply_to or None,
-            properties.correlation_id or None,
-            properties.message_id or None,
-            properties.user_id or None,
-            redelivered=bool(message.redelivered),
-            source=str(self._server),
-        )
+    async def _settle(self, frames: Sequence[tuple[int, bool]], *, requeue: bool) -> None:
+        for number, (delivery_tag, multiple) in enumerate(frames, start=1):
+            last = number == len(frames)
+            if requeue:
+                await self._channel.basic_nack(delivery_tag, multiple=multiple, wait=last)
+            else:
+                await self._channel.basic_ack(delivery_tag, multiple=multiple, wait=last)
 
 
-class RabbitConsumer:
+class RabbitConsumer(QueueConsumer[AbstractConnection]):
     """Takes Service Requests from `chfw.requests`; a `Consumer`. Several compete.
-
-    Args:
-        server: where.
-        prefetch: requests that the server may hand over before it sees acknowledgements; bounds a batch.
-        link: the connection, where its pauses are to be others than usual.
 
     Source: wire contract §7.
     """
 
-    def __init__(self, server: Server, *, prefetch: int = DEFAULT_PREFETCH, link: Link | None = None) -> None:
-        if prefetch < 1:
-            raise ValueError(f"a prefetch is at least 1: {prefetch}")
-        self._server = server
-        self._prefetch = prefetch
-        self._link = link or Link(server, "consumer")
-        self._opening = asyncio.Lock()
-        self._subscription: _Subscription | None = None
-        self._closed = False
+    def _link_to(self, server: Server) -> Link:
+        return Link(server, "consumer")
 
-    @property
-    def ready(self) -> bool:
-        """Whether the queue is being consumed, now."""
-        return self._subscription is not None and self._subscription.ended is None
-
-    async def start(self) -> None:
-        """Connect and begin to consume; `receive` does it by itself otherwise.
-
-        Raises:
-            Unavailable: if the server cannot be reached or has no such queue.
-        """
-        await self._subscribed()
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: "TracebackType | None"
-    ) -> None:
-        await self.close()
-
-    async def receive(self, limit: int, wait_seconds: float) -> Sequence[Delivery]:
-        """Wait for at least one message, then take what arrives within `wait_seconds`, at most `limit`.
-
-        Connects again if the connection was lost before. A batch ends early when `prefetch` is exhausted.
-
-        Raises:
-            Unavailable: if the connection is lost, cannot be had, or the queue was deleted, also while it waits; what
-                was not acknowledged comes again.
-        """
-        return await (await self._subscribed()).take(limit, wait_seconds)
-
-    async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
-        """Say that these are done.
-
-        Raises:
-            Unavailable: if the connection they came by was lost; they come again.
-            ValueError: if one is not, or no longer, held by this consumer; then none is acknowledged.
-        """
-        await self._settle(deliveries, requeue=False)
-
-    async def requeue(self, deliveries: Sequence[Delivery]) -> None:
-        """Give these back, to be delivered again at their old place, or to be quarantined at the delivery limit.
-
-        What the server has handed over already may be received before them, once.
-
-        Raises:
-            Unavailable: if the connection they came by was lost; they come again anyhow.
-            ValueError: if one is not, or no longer, held by this consumer; then none is given back.
-        """
-        await self._settle(deliveries, requeue=True)
-
-    async def close(self) -> None:
-        """Go away: all that is unacknowledged is given back; a `receive` that waits raises `Unavailable`."""
-        self._closed = True
-        if self._subscription is not None:
-            self._subscription.lose("the consumer is closed")
-        await self._link.close()
-
-    async def _settle(self, deliveries: Sequence[Delivery], *, requeue: bool) -> None:
-        if self._subscription is None or self._closed:
-            raise Unavailable("the consumer is not connected")
-        tags = {delivery.tag for delivery in deliveries}
-        if len(tags) < len(deliveries):
-            raise ValueError("not held by this consumer: the same one twice")
-        await self._subscription.settle(tags, requeue=requeue)
-
-    async def _subscribed(self) -> _Subscription:
-        async with self._opening:
-            if self._subscription is None or not self._subscription.usable:
-                base = self._subscription.highest if self._subscription else 0
-                if self._subscription is not None:
-                    self._subscription.lose("replaced")
-                self._subscription = await self._link.open(_Subscription(self._server, base, self._prefetch).start)
-            return self._subscription
+    def _subscription_on(self, server: Server, base: int, prefetch: int) -> AioPikaSubscription:
+        return AioPikaSubscription(server, base, prefetch)

@@ -1,4 +1,4 @@
-"""RabbitMQ's publisher. The rules stand in `rabbitmq`."""
+"""The publisher by aio-pika. The rules stand in `rabbitmq` and `pipeline`."""
 
 import asyncio
 import logging
@@ -7,37 +7,22 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Self
 
 import aio_pika
+from aio_pika.abc import AbstractConnection
 from aio_pika.exceptions import DeliveryError, PublishError
 
 from chfw_sr.service.ports import MessageKind, OutboxMessage, PublishResult, Unavailable
 
-from .connection import Link, Server, unavailable_if_lost, why
-from .names import ALERTS, QUARANTINE, RESPONSES, is_reserved
-from .pipeline import Caution, Pipeline
+from .connection import Link, Server
+from .failures import unavailable_if_lost, why
+from .names import is_reserved
+from .publishing import EXCHANGES, ConfirmingPublisher, routing_key
 
 if TYPE_CHECKING:
-    from types import TracebackType
+    from aio_pika.abc import AbstractExchange
 
-    from aio_pika.abc import AbstractConnection, AbstractExchange
+    from .pipeline import Caution, Pipeline
 
 logger = logging.getLogger(__name__)
-
-DEFAULT_IN_FLIGHT = 256
-"""Messages that may be under way without a confirm."""
-
-DEFAULT_IN_FLIGHT_OCTETS = 16 * 2**20
-"""Octets of them, at most."""
-
-DEFAULT_TIMEOUT_SECONDS = 15.0
-"""How long a confirm may take; well below the relay's lease."""
-
-EXCHANGES = {
-    MessageKind.ALERT: ALERTS,
-    MessageKind.RESPONSE: RESPONSES,
-    MessageKind.QUARANTINE: QUARANTINE,
-    MessageKind.REPLY: "",
-}
-"""Where messages of each kind go; replies to the default exchange, which puts them into the queue they name."""
 
 
 class _Outlet:
@@ -49,7 +34,7 @@ class _Outlet:
         self._server = server
         self._connection: AbstractConnection | None = None
 
-    async def start(self, connection: "AbstractConnection") -> Self:
+    async def start(self, connection: AbstractConnection) -> Self:
         """Open both, with confirms."""
         self._connection = connection
         for kinds in (EXCHANGES.keys() - {MessageKind.REPLY}, {MessageKind.REPLY}):
@@ -83,16 +68,24 @@ class _Outlet:
         except TimeoutError:
             raise Unavailable(f"{self._server}: accepts no messages; it runs short of memory or disk") from None
 
+    async def send(
+        self, messages: Sequence[OutboxMessage], pipeline: "Pipeline", caution: "Caution", timeout_seconds: float
+    ) -> bool:
+        """See `Outlet`."""
+        batch = _Batch(self, self._server, pipeline, caution, timeout_seconds)
+        await batch.send(messages)
+        return not batch.suspect
+
 
 class _Batch:
-    """One call of `RabbitPublisher.publish`, under way.
+    """One call of `publish`, under way.
 
     Attributes:
         suspect: whether the connection must not be used again.
     """
 
     def __init__(
-        self, outlet: _Outlet, server: Server, pipeline: Pipeline, caution: Caution, timeout_seconds: float
+        self, outlet: _Outlet, server: Server, pipeline: "Pipeline", caution: "Caution", timeout_seconds: float
     ) -> None:
         self.suspect = False
         self._outlet = outlet
@@ -138,7 +131,7 @@ class _Batch:
     async def _publish(self, message: OutboxMessage) -> PublishResult:
         try:
             await self._outlet.exchanges[message.kind].publish(
-                _envelope(message), _routing_key(message), mandatory=True, timeout=self._timeout_seconds
+                _envelope(message), routing_key(message), mandatory=True, timeout=self._timeout_seconds
             )
         except PublishError:
             return PublishResult.UNROUTABLE
@@ -149,115 +142,17 @@ class _Batch:
         return PublishResult.CONFIRMED
 
 
-class RabbitPublisher:
+class RabbitPublisher(ConfirmingPublisher[AbstractConnection]):
     """Publishes outbox messages, persistent and mandatory, with confirms; a `Publisher`.
-
-    Args:
-        server: where.
-        in_flight: messages that may be under way without a confirm.
-        in_flight_per_recipient: of those, messages to one recipient; 1 keeps their order even where a queue refuses
-            messages. As many as `in_flight` by default.
-        timeout_seconds: how long a confirm may take, and how long to wait for a server that accepts no messages.
-        link: the connection, where its pauses are to be others than usual.
 
     Source: wire contract §7.
     """
 
-    def __init__(
-        self,
-        server: Server,
-        *,
-        in_flight: int = DEFAULT_IN_FLIGHT,
-        in_flight_per_recipient: int | None = None,
-        timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
-        link: Link | None = None,
-    ) -> None:
-        if in_flight < 1:
-            raise ValueError(f"at least 1 message must be under way: {in_flight}")
-        self._server = server
-        self._in_flight = in_flight
-        self._caution = Caution(in_flight if in_flight_per_recipient is None else in_flight_per_recipient)
-        self._timeout_seconds = timeout_seconds
-        self._link = link or Link(server, "publisher")
-        self._turn = asyncio.Lock()
-        self._outlet: _Outlet | None = None
+    def _link_to(self, server: Server) -> Link:
+        return Link(server, "publisher")
 
-    @property
-    def ready(self) -> bool:
-        """Whether there is a connection that can be published on, now."""
-        return self._outlet is not None and not self._outlet.lost
-
-    async def start(self) -> None:
-        """Connect; `publish` does it by itself otherwise.
-
-        Raises:
-            Unavailable: if the server cannot be reached.
-        """
-        async with self._turn:
-            await self._connected()
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: "TracebackType | None"
-    ) -> None:
-        await self.close()
-
-    async def publish(self, messages: Sequence[OutboxMessage]) -> Sequence[PublishResult]:
-        """Publish many and wait for every answer; the results are in the order of the messages.
-
-        Messages to one recipient are sent in order; after one that failed, the later ones are FAILED unsent. Calls
-        follow one another.
-
-        Args:
-            messages: the same octets and message id as ever, where it is a repetition.
-
-        Raises:
-            Unavailable: if nothing was sent, because there is no connection to be had.
-        """
-        if not messages:
-            return []
-        async with self._turn:
-            outlet = await self._connected()
-            await outlet.accepting(self._timeout_seconds)
-            pipeline = Pipeline(
-                messages, self._caution, in_flight=self._in_flight, in_flight_octets=DEFAULT_IN_FLIGHT_OCTETS
-            )
-            batch = _Batch(outlet, self._server, pipeline, self._caution, self._timeout_seconds)
-            complete = False
-            try:
-                await batch.send(messages)
-                complete = not batch.suspect
-            finally:
-                if not complete:
-                    await self._forget()
-            return pipeline.results
-
-    async def close(self) -> None:
-        """Hang up; what is under way is FAILED."""
-        await self._link.close()
-
-    async def _connected(self) -> _Outlet:
-        if self._outlet is None or self._outlet.lost:
-            self._outlet = None
-            self._outlet = await self._link.open(_Outlet(self._server).start)
-        return self._outlet
-
-    async def _forget(self) -> None:
-        self._outlet = None
-        await self._link.drop()
-
-
-def _routing_key(message: OutboxMessage) -> str:
-    match message.kind:
-        case MessageKind.ALERT:
-            return f"{message.recipient}.{message.type}"
-        case MessageKind.RESPONSE | MessageKind.REPLY:
-            return message.recipient
-        case MessageKind.QUARANTINE:
-            return message.type
+    def _outlet_on(self, server: Server) -> _Outlet:
+        return _Outlet(server)
 
 
 def _envelope(message: OutboxMessage) -> aio_pika.Message:

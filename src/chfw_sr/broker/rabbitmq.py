@@ -12,6 +12,8 @@ The rules:
   anew. The same after a cancelled or lost call.
 - In which order messages leave and how many may be under way stands in `pipeline`.
 
+Here they are made with aio-pika; `lean` has others that keep the same rules at a fraction of the cost.
+
 The consumer uses the client library one floor below its surface, where the notice that a queue was deleted and the
 acknowledgement of many at once are to be had.
 """

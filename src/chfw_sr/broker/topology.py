@@ -24,7 +24,7 @@ from aiormq.exceptions import ChannelAccessRefused
 
 from chfw_sr.messages import EUI
 
-from .connection import unavailable_if_lost
+from .failures import unavailable_if_lost
 from .names import ALERTS, QUARANTINE, REQUESTS, RESPONSES, UNROUTED, alerts_queue, responses_queue
 
 if TYPE_CHECKING:

@@ -19,7 +19,8 @@ import aio_pika
 from aio_pika.exceptions import DeliveryError, PublishError
 from aiormq.exceptions import ChannelAccessRefused
 
-from chfw_sr.broker.connection import Link, Server, unavailable_if_lost, why
+from chfw_sr.broker.connection import Link, Server
+from chfw_sr.broker.failures import unavailable_if_lost, why
 from chfw_sr.broker.names import ALERTS, REQUESTS, RESPONSES, alerts_queue, responses_queue
 from chfw_sr.messages import EUI, SRV, RequestID
 from chfw_sr.unavailable import Unavailable
