@@ -7,6 +7,7 @@ AUDIT := .venv-audit
 DEMO := demo-out
 
 .PHONY: help demo test test-faults bench bench-quick bench-million bench-flat fuzz mutants lint audit sbom format lock fixtures docs clean
+.PHONY: help demo test test-faults bench bench-quick bench-million bench-flat lint audit sbom format lock fixtures docs clean asyncapi-check
 
 help:
 	@echo "make demo      set up, replay a whole firmware campaign, say where its messages lie"
@@ -20,6 +21,7 @@ help:
 	@echo "make audit     bandit, and known vulnerabilities of everything that is locked (needs the network, fails without)"
 	@echo "make sbom      what a release is made of: build/sbom.json (CycloneDX)"
 	@echo "make fixtures  make fixtures/ anew with its script"
+	@echo "make asyncapi-check  validate docs/asyncapi.yaml with the reference parser (needs Node)"
 	@echo "make docs      make the generated pages of docs/ anew"
 	@echo "make lock      lock the dependencies anew (needs uv)"
 
@@ -114,6 +116,14 @@ fixtures: $(VENV)/dev
 docs: $(VENV)/runtime
 	$(BIN)/chfw-sr catalogue > docs/catalogue.md
 	$(BIN)/chfw-sr stages > docs/stages.md
+	$(BIN)/chfw-sr asyncapi > docs/asyncapi.yaml
+
+# The reference parser of AsyncAPI, as its lock file has it; needs Node and a package registry.
+asyncapi-check: $(VENV)/dev
+	mkdir -p build/asyncapi
+	cp .ci/asyncapi/package.json .ci/asyncapi/package-lock.json .ci/asyncapi/check.mjs build/asyncapi/
+	cd build/asyncapi && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	CHFW_SR_TEST_REQUIRE_ASYNCAPI=1 $(BIN)/python -m pytest -q -n 0 tests/cli/test_cli_asyncapi.py
 
 LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet
 lock:

@@ -2,6 +2,7 @@
 
 from . import (
     alerts,
+    asyncapi,
     campaigns,
     catalogue,
     convert,
@@ -24,6 +25,7 @@ from .app import app, main
 __all__ = [
     "alerts",
     "app",
+    "asyncapi",
     "campaigns",
     "catalogue",
     "convert",
