@@ -372,7 +372,7 @@ async def test_results_are_kept_with_their_cause(store: Store) -> None:
     view = await store.queries.hub(hub_eui(1))
     assert view is not None
     assert view.activations == (
-        ActivationRow(hub_eui(1), NEW, AT, FAILURE, "no power", C1, True, str(request_id(5))),
+        ActivationRow(hub_eui(1), NEW, AT, FAILURE, "no power", C1, True, str(request_id(5)), Phase.PILOT),
         ActivationRow(hub_eui(1), NEW, AT + HOUR, SUCCESS, None, None, True, None),
     )
     assert [(row.kind, row.at, row.campaign_id, row.request_id) for row in view.history[-2:]] == [

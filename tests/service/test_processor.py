@@ -263,6 +263,30 @@ async def test_the_same_request_fifty_times_at_once_has_one_effect(world: World)
     assert await world.told() == [(OPERATOR, "N911")]
 
 
+async def test_nothing_is_looked_up_for_senders_who_may_not_ask(
+    consulting: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: set[EUI] = set()
+    async with consulting.store.begin() as work:
+        unit = type(work)
+    anticipate, facts = unit.anticipate, unit.facts
+
+    async def noted_anticipation(self, needs):
+        asked.update(eui for each in needs for eui in each.hubs)
+        await anticipate(self, needs)
+
+    async def noted_facts(self, needs):
+        asked.update(needs.hubs)
+        return await facts(self, needs)
+
+    monkeypatch.setattr(unit, "anticipate", noted_anticipation)
+    monkeypatch.setattr(unit, "facts", noted_facts)
+    senders = ((NORTH, nominate(5)), (SUSPENDED, nominate(6)), (ALPHA, nominate(1)))
+    outcomes = await consulting.process(*(consulting.octets(sender, body) for sender, body in senders))
+    assert [each.code for each in outcomes] == ["E2", "E3", "I99"]
+    assert asked == {hub_eui(1)}
+
+
 async def test_two_processes_wait_for_each_other_in_one_direction_only(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

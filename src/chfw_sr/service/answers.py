@@ -1,5 +1,6 @@
 """What is sent back for a delivery: Service Responses and who they are for, refusals, and what is put aside."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -13,7 +14,7 @@ from chfw_sr.messages import (
     ServiceRequestRejected,
     ServiceResponse,
 )
-from chfw_sr.wire import Attributed, Signer, Unattributed, write_response
+from chfw_sr.wire import Attributed, Signer, Unattributed, write_responses
 
 from .dispatch import Letter, Outgoing
 from .outcome import Outcome
@@ -50,11 +51,6 @@ class Answer:
     claim: Claim | None = None
     letter: Letter | None = None
 
-    def write(self, signer: Signer) -> None:
-        """Write the Service Response and sign it, if there is one to write."""
-        if self.response is not None:
-            self.octets, self.response = write_response(self.response, signer), None
-
     def record(self, received_at: datetime) -> InboxRecord | None:
         """Give what to remember; only of an answer that is written."""
         if self.claim is None or self.octets is None:
@@ -83,6 +79,14 @@ class Answer:
         if reply_to:
             letters.append(Letter(MessageKind.REPLY, reply_to, name, srv, octets, correlation_id, headers))
         return letters
+
+
+def write(answers: Sequence[Answer], signer: Signer) -> None:
+    """Write and sign the Service Responses of answers that have none yet, in one go."""
+    unwritten = [(each, each.response) for each in answers if each.response is not None]
+    written = write_responses([response for _, response in unwritten], signer)
+    for (answer, _), octets in zip(unwritten, written, strict=True):
+        answer.octets, answer.response = octets, None
 
 
 def concerns(intake: Attributed | Unattributed) -> dict[str, str]:

@@ -5,7 +5,6 @@ transaction, so that a request never meets a campaign that is behind the clock.
 """
 
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -24,7 +23,7 @@ MAX_STEPS = 16
 """Clock-driven steps that one campaign can take at one instant; more would be a defect of the transition table."""
 
 
-async def anticipate(work: UnitOfWork, requests: Sequence[ServiceRequest]) -> None:
+async def anticipate(work: UnitOfWork, requests: Sequence[ServiceRequest]) -> list[Needs | None]:
     """Prepare a unit of work for requests that will be decided in order.
 
     Their senders are authorised first: 50,000 hubs are not looked up for somebody who may not ask.
@@ -32,17 +31,23 @@ async def anticipate(work: UnitOfWork, requests: Sequence[ServiceRequest]) -> No
     Args:
         work: the open unit of work.
         requests: that will be given to `Conduct.request`.
+
+    Returns:
+        What each needs, or None if its sender may not ask.
     """
-    if not requests:
-        return
-    await work.anticipate([Needs(user=eui) for eui in {each.request_id.originator: None for each in requests}])
-    needs: list[Needs] = []
+    senders = dict.fromkeys(each.request_id.originator for each in requests)
+    await work.anticipate([Needs(user=eui) for eui in senders])
+    known = {eui: (await work.facts(Needs(user=eui))).user for eui in senders}
+    needs: list[Needs | None] = []
     for request in requests:
-        sender = await work.facts(Needs(user=request.request_id.originator))
-        with suppress(Rejected):
-            authorise(request, sender.user)
+        try:
+            authorise(request, known[request.request_id.originator])
+        except Rejected:
+            needs.append(None)
+        else:
             needs.append(needs_of(request))
-    await work.anticipate(needs)
+    await work.anticipate([each for each in needs if each is not None])
+    return needs
 
 
 @dataclass(slots=True)
@@ -61,17 +66,22 @@ class Conduct:
     policy: Policy
     alerts: list[Alert] = field(default_factory=list)
 
-    async def request(self, request: ServiceRequest) -> Decision:
+    async def request(self, request: ServiceRequest, needs: Needs | None = None) -> Decision:
         """Authorise, decide and carry out one Service Request.
+
+        Args:
+            request: read from a verified document.
+            needs: what it needs, where its sender was authorised by `anticipate` in the same unit of work.
 
         Raises:
             Rejected: if the request is refused; nothing but due steps of the clock was changed then.
 
         Source: wire contract §6, order of the checks, from E1 on.
         """
-        sender = await self.work.facts(Needs(user=request.request_id.originator))
-        authorise(request, sender.user)  # before 50,000 hubs are looked up for somebody who may not ask
-        needs = needs_of(request)
+        if needs is None:
+            sender = await self.work.facts(Needs(user=request.request_id.originator))
+            authorise(request, sender.user)  # before 50,000 hubs are looked up for somebody who may not ask
+            needs = needs_of(request)
         facts = await self.work.facts(needs)
         if await self._settle(known.campaign for _, known in sorted(facts.campaigns.items())):
             facts = await self.work.facts(needs)

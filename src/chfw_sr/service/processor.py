@@ -16,10 +16,11 @@ from datetime import datetime
 from structlog.contextvars import bound_contextvars
 
 from chfw_sr.campaign.decision import Policy
+from chfw_sr.campaign.facts import Needs
 from chfw_sr.messages import EUI, Rejected, RequestID, ResponseCode, ServiceRequest, ServiceResponse
 from chfw_sr.wire import Attributed, Intake, Signer, TrustStore, Unattributed
 
-from .answers import Answer, campaign_of, concerns, rejection_alert, set_aside
+from .answers import Answer, campaign_of, concerns, rejection_alert, set_aside, write
 from .apart import apart
 from .conduct import Conduct, anticipate
 from .dispatch import dispatch
@@ -30,7 +31,7 @@ from .senders import attribute
 
 logger = logging.getLogger(__name__)
 
-WRITTEN_AT_ONCE = 64
+WRITTEN_AT_ONCE = 128
 """Service Responses that are written and signed in one go; what they tell is kept until then, and may be long."""
 
 
@@ -172,7 +173,8 @@ class Processor:
             for one in batch
             if isinstance(one.intake, Attributed) and claimed[one.place].status is not ClaimStatus.REPEAT
         }
-        await anticipate(work, [each for each in admitted.values() if isinstance(each, ServiceRequest)])
+        requests = {place: each for place, each in admitted.items() if isinstance(each, ServiceRequest)}
+        needs = dict(zip(requests, await anticipate(work, list(requests.values())), strict=True))
         answers: list[Answer] = []
         aside: list[Quarantined] = []
         for one in batch:
@@ -180,14 +182,14 @@ class Processor:
             if isinstance(intake, Unattributed):
                 answers.append(_refuse_unattributed(one.delivery, intake, now, aside))
             elif one.place in admitted:
-                answer = await self._answer(work, one.delivery, intake, admitted[one.place], now)
+                answer = await self._answer(work, one.delivery, intake, admitted[one.place], needs.get(one.place), now)
                 answer.claim = claims[one.place]
                 answers.append(answer)
             else:
                 answers.append(_repeat(one.delivery, intake, claimed[one.place]))
             if len(answers) % WRITTEN_AT_ONCE == 0:
-                await asyncio.to_thread(_write, answers[-WRITTEN_AT_ONCE:], self._signer)
-        await asyncio.to_thread(_write, answers[len(answers) // WRITTEN_AT_ONCE * WRITTEN_AT_ONCE :], self._signer)
+                await asyncio.to_thread(write, answers[-WRITTEN_AT_ONCE:], self._signer)
+        await asyncio.to_thread(write, answers[len(answers) // WRITTEN_AT_ONCE * WRITTEN_AT_ONCE :], self._signer)
         await work.quarantine(aside)
         await work.finish([record for each in answers if (record := each.record(now)) is not None])
         outgoing = [each for answer in answers for each in answer.outgoing()]
@@ -200,6 +202,7 @@ class Processor:
         delivery: Delivery,
         intake: Attributed,
         admitted: ServiceRequest | Rejected,
+        needs: Needs | None,
         now: datetime,
     ) -> Answer:
         """Decide one verified request: its outcome, its Service Response, its alerts."""
@@ -209,7 +212,7 @@ class Processor:
         try:
             if isinstance(admitted, Rejected):
                 raise admitted
-            decision = await conduct.request(admitted)
+            decision = await conduct.request(admitted, needs)
             code, payload, reason, ending = decision.code, decision.payload, None, Ending.DONE
             assert code is not None
         except Rejected as rejection:
@@ -233,11 +236,6 @@ class Processor:
         if status is ClaimStatus.CONFLICT:
             return Rejected(ResponseCode.E903, f"the RequestID {intake.request_id} was used before, with other content")
         return intake.outcome
-
-
-def _write(answers: Sequence[Answer], signer: Signer) -> None:
-    for each in answers:
-        each.write(signer)
 
 
 def _refuse_unattributed(delivery: Delivery, intake: Unattributed, now: datetime, aside: list[Quarantined]) -> Answer:

@@ -26,6 +26,9 @@ ACTIVATION = (
 
 Values = tuple[Any, ...]
 
+_NOTHING: Mapping[str, str] = {}
+"""The detail of a line that has none: always the same object, so that it is encoded once."""
+
 
 def name_of(cause: Cause) -> str | None:
     """Give the RequestID that stands beside what a cause changed; None for the clock."""
@@ -46,12 +49,12 @@ def campaign_line(change: CampaignSaved, cause: Cause) -> Values:
 def participation_line(change: ParticipationSaved, cause: Cause) -> Values:
     """Give the line of a participation that was saved."""
     part = change.participation
-    return cause.at, change.event.value, part.campaign_id, part.supplier, None, name_of(cause), {}
+    return cause.at, change.event.value, part.campaign_id, part.supplier, None, name_of(cause), _NOTHING
 
 
 def hub_line(kind: str, cause: Cause, campaign_id: CampaignID, user: EUI, hub: EUI) -> Values:
     """Give the line of a hub that came into a User's list or left it."""
-    return cause.at, kind, campaign_id, user, hub, name_of(cause), {}
+    return cause.at, kind, campaign_id, user, hub, name_of(cause), _NOTHING
 
 
 def activation_line(one: RecordedActivation, cause: Cause) -> Values:

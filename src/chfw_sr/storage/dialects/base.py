@@ -1,7 +1,7 @@
 """What the store asks of a database, whichever it is."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar, Self, TypeAlias, TypeVar
 
@@ -177,6 +177,17 @@ def encode(
 ) -> Sequence[Sequence[Any]]:
     """Turn the values of columns into what the driver takes; most it takes as they are."""
     encoders = [one.type.dialect_impl(types).bind_processor(types) for one in columns]
-    if not any(encoders):
+    if not rows or not any(encoders):
         return rows
-    return [[value if code is None else code(value) for code, value in zip(encoders, row, strict=True)] for row in rows]
+    turned = zip(*rows, strict=True)
+    encoded = [one if code is None else _encoded(code, one) for code, one in zip(encoders, turned, strict=True)]
+    return list(zip(*encoded, strict=True))
+
+
+def _encoded(encode_one: Callable[[Any], Any], values: Iterable[Any]) -> Iterator[Any]:
+    """Encode the values of a column; the same object again, such as the time of a batch, only once."""
+    last, encoded = None, encode_one(None)
+    for value in values:
+        if value is not last:
+            last, encoded = value, encode_one(value)
+        yield encoded

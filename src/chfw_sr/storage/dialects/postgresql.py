@@ -38,7 +38,7 @@ from .base import SqlDialect, Upsert, encode, original_of
 _BLOCK = 2**16
 """Outbox ids that one step of PostgreSQL's sequence stands for."""
 
-_COPY_FROM = 500
+_COPY_FROM = 32
 """Rows from which COPY beats INSERT."""
 
 _MIGRATION_LOCK = 0x63686677  # "chfw"
@@ -141,7 +141,6 @@ class PostgreSQL(SqlDialect):
                 values = [dict(zip(columns, row, strict=True)) for row in rows]
                 await connection.execute(target.insert(), values)
             return
-        await connection.exec_driver_sql("SELECT 1")  # the driver has begun the transaction from here on
         driver = (await connection.get_raw_connection()).driver_connection
         assert isinstance(driver, asyncpg.Connection)
         records = encode([target.c[name] for name in columns], rows, self._types)

@@ -113,9 +113,10 @@ def _knows_nominations(known: Known, change: NominationsReplaced) -> bool:
         return False
     place = (change.campaign_id, Phase.PILOT)
     for eui in change.hubs:
-        hub = known.hubs.get(eui)
-        if hub is None or change.campaign_id not in known.searched[eui]:
+        if known.hubs.get(eui) is None or change.campaign_id not in known.searched[eui]:
             return False
+        hub = known.hub(eui)
+        assert hub is not None
         if hub.membership is not None and hub.membership.campaign_id != change.campaign_id:
             return False
         row = known.row(eui, place)
@@ -137,7 +138,7 @@ def _withdraw(known: Known, pending: Pending, change: NominationsReplaced, hub: 
         if row is not None:
             row.nominated_by = None
     if row is not None:
-        known.place(hub)
+        known.replace(hub)
 
 
 def _nominate(known: Known, pending: Pending, change: NominationsReplaced, hub: EUI, position: int) -> EUI | None:
@@ -150,7 +151,7 @@ def _nominate(known: Known, pending: Pending, change: NominationsReplaced, hub: 
         known.disturb(known.hubs[hub], hub)
     if row.nominated_by != change.supplier or not row.held:
         row.nominated_by, row.held = change.supplier, True
-        known.place(hub)
+        known.replace(hub)
     return row.default_supplier
 
 
@@ -191,7 +192,7 @@ def _record(known: Known, pending: Pending, one: RecordedActivation, cause: Caus
         known.disturb(hub, eui)
     if one.campaign_id is not None and one.phase is not None:
         _count(known, pending, (one.campaign_id, one.phase), eui, activation.result)
-    known.place(eui, firmware_version=version, last_activation_at=activation.at)
+    known.renew(hub, version, activation.at)
 
 
 def _count(known: Known, pending: Pending, place: Place, eui: EUI, result: ActivationResult) -> None:

@@ -5,6 +5,7 @@ Whatever is absent is unknown, and must be asked for; None stands for "there is 
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from chfw_sr.campaign.facts import ActivationKey, Facts, Needs
 from chfw_sr.campaign.model import CampaignFacts, Cell, Hub, Membership, OwnLists, User
@@ -36,8 +37,8 @@ class Known:
         users: by EUI; they do not change within a unit of work.
         operators: all of them; None if they are unknown.
         campaigns: with participations and tallies.
-        hubs: with their memberships; those that are known have all their rows in live campaigns in `rows`.
-        rows: the rows of known hubs.
+        hubs: what the inventory says; `hub` gives them with their places.
+        rows: of known hubs, in live campaigns that hold them and in those that were searched.
         searched: the campaigns of which a known hub's rows are known, whether the campaign lives or holds it or not.
         recorded: whether a result is recorded.
         witnesses: of a User that is responsible for a target of a campaign, the hub that proves it; None if it is not.
@@ -64,6 +65,7 @@ class Known:
         self.cells: dict[CampaignID, dict[int, Cell]] = {}
         self._proved: dict[EUI, list[Part]] = {}
         self._strangers: dict[EUI, list[Part]] = {}
+        self._replaced: set[EUI] = set()
 
     # ---------------------------------------------------------------------------------------------------- answering
 
@@ -108,7 +110,7 @@ class Known:
             user=None if user is None else self.users[user],
             operators=self.operators,
             campaigns={each: known for each in sorted(named) if (known := self.campaigns[each]) is not None},
-            hubs={eui: hub for eui in needs.hubs if (hub := self.hubs[eui]) is not None},
+            hubs={eui: hub for eui in needs.hubs if (hub := self.hub(eui)) is not None},
             recorded=frozenset(key for key in needs.activations if self.recorded[key]),
             responsible=needs.responsible and part is not None and self.witnesses[part] is not None,
             own_lists=self._own_lists(part) if needs.own_lists and part and self.has_lists(part) else _NOT_LISTED,
@@ -118,7 +120,7 @@ class Known:
     def holders(self, hubs: Iterable[EUI]) -> Iterable[CampaignID]:
         """Name the campaigns that hold known hubs, once for each hub."""
         for eui in hubs:
-            hub = self.hubs[eui]
+            hub = self.hub(eui)
             if hub is not None and hub.membership is not None:
                 yield hub.membership.campaign_id
 
@@ -142,7 +144,16 @@ class Known:
         self.searched[hub.eui] = searched
         self.hubs[hub.eui] = hub
         if rows:
-            self.place(hub.eui)
+            self._replaced.add(hub.eui)
+
+    def hub(self, eui: EUI) -> Hub | None:
+        """Give a known hub, with its place; None if there is no such hub."""
+        hub = self.hubs[eui]
+        if hub is not None and eui in self._replaced:
+            self._replaced.discard(eui)
+            membership = self._membership(self.rows[eui])
+            hub = self.hubs[eui] = _with(hub, membership, hub.firmware_version, hub.last_activation_at)
+        return hub
 
     def row(self, eui: EUI, place: Place) -> Row | None:
         """Give a known hub's row in a phase of a campaign."""
@@ -150,11 +161,14 @@ class Known:
 
     # ----------------------------------------------------------------------------------------------------- changing
 
-    def place(self, eui: EUI, **inventory: object) -> None:
-        """Put a known hub together anew, after its rows or the inventory changed."""
-        hub = self.hubs[eui]
-        assert hub is not None
-        self.hubs[eui] = _with(hub, self._membership(self.rows[eui]), inventory)
+    def replace(self, eui: EUI) -> None:
+        """Note that a known hub's rows changed: it is put together anew when it is asked for."""
+        self._replaced.add(eui)
+
+    def renew(self, hub: Hub, firmware_version: str, last_activation_at: datetime) -> None:
+        """Change what the inventory says of a known hub."""
+        self.hubs[hub.eui] = _with(hub, hub.membership, firmware_version, last_activation_at)
+        self._replaced.add(hub.eui)
 
     def _membership(self, rows: Mapping[Place, Row]) -> Membership | None:
         """Give a hub's place: of a live campaign that holds it, in the later phase; a hub has one such campaign."""
@@ -192,19 +206,19 @@ class Known:
                 self.witnesses.pop(part, None)
 
 
-def _with(hub: Hub, membership: Membership | None, inventory: Mapping[str, object]) -> Hub:
-    """Give a hub with another place, and with other data where they are given."""
+def _with(hub: Hub, membership: Membership | None, firmware_version: str, last_activation_at: datetime | None) -> Hub:
+    """Give a hub with another place and other results; quicker than `dataclasses.replace`."""
     return Hub(
         hub.eui,
         hub.manufacturer,
         hub.model,
-        inventory.get("firmware_version", hub.firmware_version),  # type: ignore[arg-type] # the caller's
+        firmware_version,
         hub.region,
         hub.status,
         hub.import_supplier,
         hub.gas_supplier,
         hub.electricity_distributor,
         hub.gas_transporter,
-        inventory.get("last_activation_at", hub.last_activation_at),  # type: ignore[arg-type] # the caller's
+        last_activation_at,
         membership,
     )
