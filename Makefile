@@ -6,11 +6,12 @@ BIN := $(VENV)/bin
 AUDIT := .venv-audit
 DEMO := demo-out
 
-.PHONY: help demo test test-faults bench bench-quick bench-million bench-flat fuzz mutants lint audit sbom format lock fixtures docs clean
-.PHONY: help demo test test-faults bench bench-quick bench-million bench-flat lint audit sbom format lock fixtures docs clean asyncapi-check
+.PHONY: help demo demo-live test test-faults bench bench-quick bench-million bench-flat fuzz mutants
+.PHONY: lint audit sbom format lock fixtures docs asyncapi-check clean
 
 help:
 	@echo "make demo      set up, replay a whole firmware campaign, say where its messages lie"
+	@echo "make demo-live set up, play a campaign of 20,000 hubs in three minutes, and watch it"
 	@echo "make test      set up, run every test (server tests where servers are reachable)"
 	@echo "make test-faults  kill processes, servers and connections under load for about half an hour (needs both servers)"
 	@echo "make bench     measure speed and cost against PostgreSQL and RabbitMQ, a quarter of an hour; bench-quick: two minutes"
@@ -43,6 +44,17 @@ demo: $(VENV)/runtime
 	@echo
 	@echo "Every message lies below $(DEMO)/: alerts/<recipient>/, responses/<originator>/."
 	@echo "Look around: $(BIN)/chfw-sr --database sqlite+aiosqlite:///$(DEMO)/replay.sqlite3 campaign list"
+
+LIVE := build/demo-live
+LIVE_DATABASE := sqlite+aiosqlite:///$(LIVE)/simulation.sqlite3
+demo-live: $(VENV)/runtime
+	rm -rf $(LIVE) && mkdir -p build
+	$(BIN)/chfw-sr simulate prepare $(LIVE) --hubs 20000
+	$(BIN)/chfw-sr --database $(LIVE_DATABASE) migrate
+	$(BIN)/chfw-sr --database $(LIVE_DATABASE) monitor & monitor=$$!; \
+		$(BIN)/chfw-sr simulate embedded $(LIVE) --minutes 3 > $(LIVE)/played.txt 2>&1; kill $$monitor; wait $$monitor
+	@cat $(LIVE)/played.txt
+	$(BIN)/chfw-sr --database $(LIVE_DATABASE) report --html $(LIVE)/report.html
 
 test: $(VENV)/dev
 	$(BIN)/python -m pytest -n 3 --dist worksteal --cov --cov-report= $(PYTEST_ARGS)

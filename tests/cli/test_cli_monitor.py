@@ -150,7 +150,8 @@ def test_once_prints_one_frame(cli) -> None:
     assert result.stdout.count("no live campaign") == 1
 
 
-def test_it_looks_again_and_again_until_it_is_interrupted(url, tmp_path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_looks_again_and_again_until_it_is_told_to_stop(url, tmp_path, number) -> None:
     main, second = pty.openpty()
     environment = os.environ | {f"{PREFIX}DATABASE_URL": url, "TERM": "xterm", "COLUMNS": "120", "LINES": "40"}
     command = [sys.executable, "-m", "chfw_sr", "monitor", "--every", "0.1"]
@@ -162,7 +163,7 @@ def test_it_looks_again_and_again_until_it_is_interrupted(url, tmp_path) -> None
         while shown.count(b"no live campaign") < 3:
             assert time.monotonic() < end, shown
             shown += os.read(main, 65536)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         try:
             while os.read(main, 65536):
                 pass

@@ -17,6 +17,7 @@ from . import (
     report,
     run,
     send,
+    simulate,
     topology,
     users,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "report",
     "run",
     "send",
+    "simulate",
     "topology",
     "users",
 ]

@@ -1,6 +1,7 @@
 """`chfw-sr monitor`: what goes on, live in a terminal."""
 
 import asyncio
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -221,7 +222,7 @@ def monitor(
 ) -> None:
     """Show what goes on: live campaigns and what comes next, flow and backlog, refusals, quarantine. Changes nothing.
 
-    Reads the database, and RabbitMQ's queues where amqp_url is set. Ends with Ctrl-C.
+    Reads the database, and RabbitMQ's queues where amqp_url is set. Ends with Ctrl-C or SIGTERM.
 
     Example:
       chfw-sr monitor
@@ -230,7 +231,9 @@ def monitor(
     settings = settings_of(context)
 
     async def watch() -> None:
-        console = Console()
+        watching, console = asyncio.current_task(), Console()
+        assert watching is not None
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, watching.cancel)
         async with bootstrap.open_store(settings) as store, QueueDepths.of(settings) as queues:
             seen = await look(store, queues, datetime.now(UTC))
             if once:
@@ -245,5 +248,5 @@ def monitor(
 
     try:
         asyncio.run(watch())
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         raise typer.Exit from None
