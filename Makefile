@@ -8,6 +8,8 @@ DEMO := demo-out
 
 .PHONY: help demo demo-live test test-faults bench bench-quick bench-million bench-flat fuzz mutants
 .PHONY: lint audit sbom format lock fixtures docs asyncapi-check clean
+.PHONY: help demo test test-faults bench bench-quick bench-million bench-flat fuzz mutants lint audit sbom format lock fixtures docs clean
+.PHONY: help demo test test-faults bench bench-quick bench-million bench-flat lint audit sbom format lock fixtures docs clean asyncapi-check wheel-check
 
 help:
 	@echo "make demo      set up, replay a whole firmware campaign, say where its messages lie"
@@ -22,6 +24,7 @@ help:
 	@echo "make audit     bandit, and known vulnerabilities of everything that is locked (needs the network, fails without)"
 	@echo "make sbom      what a release is made of: build/sbom.json (CycloneDX)"
 	@echo "make fixtures  make fixtures/ anew with its script"
+	@echo "make wheel-check  build the wheel, install and try it on Python 3.11, 3.12 and 3.13, where they are"
 	@echo "make asyncapi-check  validate docs/asyncapi.yaml with the reference parser (needs Node)"
 	@echo "make docs      make the generated pages of docs/ anew"
 	@echo "make lock      lock the dependencies anew (needs uv)"
@@ -129,6 +132,11 @@ docs: $(VENV)/runtime
 	$(BIN)/chfw-sr catalogue > docs/catalogue.md
 	$(BIN)/chfw-sr stages > docs/stages.md
 	$(BIN)/chfw-sr asyncapi > docs/asyncapi.yaml
+
+# The wheel alone, installed into a fresh environment for each Python; needs a package registry.
+PYTHONS ?= python3.11 python3.12 python3.13
+wheel-check: $(VENV)/dev
+	timeout 1200 .ci/wheel.sh $(BIN)/python $(PYTHONS)
 
 # The reference parser of AsyncAPI, as its lock file has it; needs Node and a package registry.
 asyncapi-check: $(VENV)/dev
