@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
@@ -321,14 +322,17 @@ def _schedule_values(schedule: Iterable[Window] | None) -> list[Values] | None:
 def _to_schedule(values: Iterable[Values] | None) -> tuple[Window, ...] | None:
     if values is None:
         return None
-    return tuple(
-        Window(
-            window_id=one["window_id"],
-            start=datetime.fromisoformat(one["start"]),
-            end=datetime.fromisoformat(one["end"]),
-            max_devices=one["max_devices"],
-        )
-        for one in values
+    return tuple(_to_window(one["window_id"], one["start"], one["end"], one["max_devices"]) for one in values)
+
+
+@lru_cache(maxsize=4096)
+def _to_window(window_id: int, start: str, end: str, max_devices: int | None) -> Window:
+    """Read a window; the same few come with every batch, for all Suppliers of its campaigns."""
+    return Window(
+        window_id=window_id,
+        start=datetime.fromisoformat(start),
+        end=datetime.fromisoformat(end),
+        max_devices=max_devices,
     )
 
 
