@@ -127,7 +127,10 @@ class Settings(BaseSettings):
         int, Field(gt=0, le=65_535, description="Service Requests that a consumer may hold unacknowledged.")
     ] = 400
     delivery_limit: Annotated[int, Field(gt=0, description="Deliveries of one message before it is quarantined.")] = 20
-    relay_batch: Annotated[int, Field(gt=0, description="Messages that the relay claims at once.")] = 500
+    relay_batch: Annotated[int, Field(gt=0, description="Messages that the relay claims at once.")] = 1000
+    relay_claims: Annotated[
+        int, Field(gt=0, description="Claims that a relay has under way at once, each of other recipients.")
+    ] = 2
     relay_lease_seconds: Annotated[
         float, Field(gt=0, description="After which another relay takes over unfinished messages.")
     ] = 60.0

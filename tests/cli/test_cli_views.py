@@ -352,8 +352,9 @@ def traffic(on_store, noon):
                 ]
             )
             await work.commit()
-        (claimed,) = await store.outbox.claim("t", 1, noon, 60)
-        await store.outbox.mark("t", [claimed.id], OutboxStatus.PUBLISHED, noon)
+        response, *alerts = await store.outbox.claim("t", 10, noon, 60)
+        await store.outbox.mark("t", [response.id], OutboxStatus.PUBLISHED, noon)
+        await store.outbox.mark("t", [each.id for each in alerts], OutboxStatus.READY, noon)
 
     on_store(fill)
 

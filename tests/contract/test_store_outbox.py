@@ -77,8 +77,27 @@ async def test_a_recipient_with_a_backlog_does_not_hold_up_the_others(store: Sto
     first = await claim_ids(store, "one", 10)
     assert first == hot[:10]
     await store.outbox.mark("one", first, OutboxStatus.PUBLISHED, AT)
-    assert await claim_ids(store, "two", 10, now=AT) == [*hot[10:20]]
-    assert await claim_ids(store, "three", 10, now=AT) == waited
+    assert await claim_ids(store, "two", 10, now=AT) == waited
+    assert await claim_ids(store, "three", 10, now=AT) == hot[10:20]
+
+
+async def test_lanes_take_turns(store: Store) -> None:
+    """However much each has, and wherever the last claim was cut."""
+    recipients = [f"{ALICE[:-2]}{number:02X}" for number in range(3)]
+    posted = [await post(store, 4, recipient=recipient) for recipient in recipients]
+    served = []
+    for number in range(6):
+        some = await claim_ids(store, f"t{number}", 2)
+        await store.outbox.mark(f"t{number}", some, OutboxStatus.PUBLISHED, AT)
+        served.append(some)
+    assert served == [ids[start : start + 2] for start in (0, 2) for ids in posted]
+
+
+async def test_a_claim_takes_as_many_lanes_as_it_takes_to_fill_it(store: Store) -> None:
+    posted = [await post(store, 3, recipient=f"{ALICE[:-2]}{number:02X}") for number in range(4)]
+    first, second, third, fourth = posted
+    assert await claim_ids(store, "one", 7) == [*first, *second, third[0]]
+    assert await claim_ids(store, "two", 7) == fourth, "the third lane is the first claim's, to its last message"
 
 
 async def test_a_message_that_commits_late_is_not_passed_over(store: Store) -> None:
@@ -124,11 +143,23 @@ async def test_messages_given_back_are_ready_at_once(store: Store) -> None:
     ids = await post(store, 2)
     await claim_ids(store, "t")
     assert await store.outbox.mark("t", ids[:1], OutboxStatus.READY, AT) == 1
-    assert [e.status for e in await entries(store)] == [OutboxStatus.READY, OutboxStatus.CLAIMED]
-    assert await store.outbox.mark("t", ids[1:], OutboxStatus.PUBLISHED, AT) == 1
+    assert [e.status for e in await entries(store)] == [OutboxStatus.READY] * 2, "with it the rest of its lane"
+    assert await store.outbox.mark("t", ids[1:], OutboxStatus.PUBLISHED, AT) == 0
 
-    assert await claim_ids(store, "u") == ids[:1]
+    assert await claim_ids(store, "u") == ids
     assert [e.attempts for e in await entries(store)] == [2, 1]
+
+
+async def test_what_was_published_of_a_lane_is_marked_before_the_rest_is_given_back(store: Store) -> None:
+    ids = await post(store, 2)
+    await claim_ids(store, "t")
+    assert await store.outbox.mark("t", ids[:1], OutboxStatus.PUBLISHED, AT) == 1
+    assert await store.outbox.mark("t", ids[1:], OutboxStatus.READY, AT) == 1
+    assert await claim_ids(store, "u") == ids[1:]
+    assert [(e.status, e.attempts) for e in await entries(store)] == [
+        (OutboxStatus.PUBLISHED, 1),
+        (OutboxStatus.CLAIMED, 2),
+    ]
 
 
 async def test_a_lane_can_rest_after_a_message_was_given_back(store: Store) -> None:
@@ -164,10 +195,37 @@ async def test_a_late_relay_cannot_mark_what_was_taken_over(store: Store) -> Non
 
     for status in (OutboxStatus.PUBLISHED, OutboxStatus.UNROUTABLE, OutboxStatus.READY):
         assert await store.outbox.mark("late", ids[:2], status, LATER) == 0
-    assert [e.status for e in await entries(store)] == [OutboxStatus.CLAIMED] * 3
-    # The third is still the late one's: its lease ran out, but nobody took it.
-    assert await store.outbox.mark("late", ids, OutboxStatus.PUBLISHED, LATER) == 1
+    assert [(e.status, e.attempts) for e in await entries(store)] == [
+        (OutboxStatus.CLAIMED, 2),
+        (OutboxStatus.CLAIMED, 2),
+        (OutboxStatus.READY, 1),
+    ]
+    # The third was not claimed again, but its lane was.
+    assert await store.outbox.mark("late", ids, OutboxStatus.PUBLISHED, LATER) == 0
     assert await store.outbox.mark("next", ids, OutboxStatus.PUBLISHED, LATER) == 2
+
+
+async def test_a_lane_is_free_once_its_claim_is_marked_whatever_came_meanwhile(store: Store) -> None:
+    """A message with a lower id may commit late; nobody has claimed it."""
+    async with store.begin() as work:
+        late = await work.reserve(1)
+        await work.commit()
+    ids = await post(store, 2)
+    await claim_ids(store, "t")
+    async with store.begin() as work:
+        await work.enqueue([message(late)])
+        await work.commit()
+    assert await store.outbox.mark("t", ids, OutboxStatus.PUBLISHED, AT) == 2
+    assert await claim_ids(store, "u") == [late]
+
+
+async def test_more_is_claimed_of_a_lane_while_the_rest_of_it_waits(store: Store) -> None:
+    ids = await post(store, 5)
+    for start in (0, 2, 4):
+        token = f"t{start}"
+        assert await claim_ids(store, token, 2) == ids[start : start + 2]
+        for number in ids[start : start + 2]:
+            assert await store.outbox.mark(token, [number], OutboxStatus.PUBLISHED, AT) == 1
 
 
 async def test_only_what_is_claimed_can_be_marked(store: Store) -> None:

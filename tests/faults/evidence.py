@@ -205,8 +205,9 @@ async def drain(url: str, queue: str) -> list[bytes]:
 
 async def unfinished(database_url: str, recipient: str | None = None) -> int:
     """Count the rows of the outbox that are not finished, of one recipient's alerts perhaps."""
-    which = f" AND kind = 'alert' AND recipient = '{recipient}'" if recipient else ""
-    return int((await _rows(database_url, f"SELECT count(*) FROM outbox WHERE published_at IS NULL{which}"))[0][0])
+    which = f" WHERE kind = 'alert' AND recipient = '{recipient}'" if recipient else ""
+    waiting = f"SELECT count(*) FROM outbox_pending JOIN outbox USING (id){which}"
+    return int((await _rows(database_url, waiting))[0][0])
 
 
 async def evidence(database_url: str) -> Evidence:
@@ -214,7 +215,8 @@ async def evidence(database_url: str) -> Evidence:
     inbox = await _rows(database_url, "SELECT request_id, response IS NOT NULL AND code IS NOT NULL FROM inbox")
     outbox = await _rows(
         database_url,
-        "SELECT id, kind, recipient, message_id, octets, published_at IS NOT NULL FROM outbox ORDER BY id",
+        "SELECT id, kind, recipient, message_id, octets, published_at IS NOT NULL"
+        " FROM outbox LEFT JOIN outbox_finished USING (id) ORDER BY id",
     )
     activations = await _rows(database_url, "SELECT hub, result, count(*) FROM activations GROUP BY hub, result")
     campaigns = await _rows(

@@ -243,7 +243,11 @@ class FakeRelay:
     def __init__(self, *script, stop: asyncio.Event, last: int) -> None:
         self.script = list(script)
         self.looked = asyncio.Event()
+        self.finished = False
         self._stop, self._last = stop, last
+
+    async def finish(self):
+        self.finished = True
 
     async def step(self):
         answer = self.script.pop(0)

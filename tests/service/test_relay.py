@@ -1,5 +1,6 @@
 """The relay and the clock."""
 
+import asyncio
 from collections import Counter
 from datetime import timedelta
 
@@ -84,6 +85,70 @@ async def test_what_is_not_confirmed_comes_again_with_the_same_octets_after_a_re
     assert [(one.id, one.message_id, one.octets) for one in first] == [
         (one.id, one.message_id, one.octets) for one in second
     ]
+
+
+class HeldPublisher(StubbornPublisher):
+    """Waits before it answers, until it is let go."""
+
+    def __init__(self, *results: PublishResult | Exception) -> None:
+        super().__init__(*results)
+        self.go_on = asyncio.Event()
+        self.waiting = asyncio.Queue[int]()
+
+    async def publish(self, messages):
+        self.waiting.put_nowait(len(messages))
+        await self.go_on.wait()
+        return await super().publish(messages)
+
+
+def pipelined(world: World, publisher: StubbornPublisher) -> Relay:
+    return Relay(store=world.store, publisher=publisher, clock=world.clock, batch=1, claims=2)
+
+
+async def test_the_next_claim_is_published_while_the_first_waits(world: World) -> None:
+    publisher = HeldPublisher()
+    relay = pipelined(world, publisher)
+    assert await relay.step() == 1
+    second = asyncio.create_task(relay.step())
+    assert [await publisher.waiting.get() for _ in range(2)] == [1, 1]
+    assert [e.status for e in await world.store.queries.outbox(None, 10)] == [OutboxStatus.CLAIMED] * 2
+    assert not second.done(), "there is room for two claims, and no more"
+    publisher.go_on.set()
+    assert await second == 1
+    assert await relay.drain() == 0
+    assert [e.status for e in await world.store.queries.outbox(None, 10)] == [OutboxStatus.PUBLISHED] * 2
+
+
+async def test_a_claim_under_way_fails_the_step_that_waits_for_it(world: World) -> None:
+    publisher = HeldPublisher(Unavailable("gone"), KeyError("a defect"))
+    relay = pipelined(world, publisher)
+    assert await relay.step() == 1
+    publisher.go_on.set()
+    with pytest.raises(KeyError):  # a defect is not hidden by a server that was away
+        await relay.drain()
+
+
+async def test_a_relay_finishes_what_is_under_way(world: World) -> None:
+    publisher = HeldPublisher(Unavailable("gone"))
+    relay = pipelined(world, publisher)
+    assert await relay.step() == 1
+    publisher.go_on.set()
+    await relay.finish()
+    assert [e.status for e in await world.store.queries.outbox(None, 10)] == [OutboxStatus.READY] * 2
+
+
+async def test_what_was_confirmed_of_a_lane_is_not_given_back_with_the_rest(world: World) -> None:
+    class HalfPublisher(StubbornPublisher):
+        async def publish(self, messages):
+            self.given.append(messages)
+            return [PublishResult.FAILED, *[PublishResult.CONFIRMED] * (len(messages) - 1)]
+
+    await world.send(OPERATOR, create("CH-2"))
+    publisher = HalfPublisher()
+    relay = Relay(store=world.store, publisher=publisher, clock=world.clock)
+    assert await relay.step() == 4
+    statuses = Counter(entry.status for entry in await world.store.queries.outbox(None, 10))
+    assert statuses == {OutboxStatus.READY: 1, OutboxStatus.PUBLISHED: 3}
 
 
 async def test_a_reply_that_nobody_waits_for_is_given_up(world: World) -> None:

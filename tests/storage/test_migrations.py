@@ -10,12 +10,14 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, bindparam, text
 
+from chfw_sr.service.ports import OutboxStatus
 from chfw_sr.storage import migrations
+from chfw_sr.storage.columns import DETAIL, Instant
 from chfw_sr.storage.store import SqlStore, create_store
 from chfw_sr.storage.tables import metadata
-from tests.contract.makers import create
+from tests.contract.makers import AT, HOUR, create
 
 
 async def ask(store: SqlStore, question: str) -> list[tuple[Any, ...]]:
@@ -139,11 +141,53 @@ async def test_history_is_not_thrown_away_by_going_back(store: SqlStore) -> None
         command.downgrade(config, "base")
 
     await create(store)
-    with pytest.raises(NotImplementedError, match="nothing before"):
+    with pytest.raises(NotImplementedError, match="restore a backup"):
         async with store.database.write() as connection:
             await connection.run_sync(downgrade)
     await migrations.check(store)
     assert len(await store.queries.campaigns()) == 1
+
+
+BEFORE_0005 = """
+    INSERT INTO outbox (id, kind, recipient, message_id, type, octets, correlation_id, headers, created_at, status,
+                        token, leased_until, attempts, published_at, lane)
+    VALUES (1, 'alert', 'A', 'm1', 'N64', :octets, NULL, :none, :at, 'Published', NULL, NULL, 2, :later, 'alert:A'),
+           (2, 'reply', 'q', 'm2', '11.6', :octets, 'c', :some, :at, 'Unroutable', NULL, NULL, 1, :later, 'reply:7'),
+           (3, 'alert', 'A', 'm3', 'N64', :octets, NULL, :none, :at, 'Claimed', 't', :later, 1, NULL, 'alert:A'),
+           (4, 'alert', 'B', 'm4', 'N64', :octets, NULL, :none, :at, 'Ready', NULL, NULL, 0, NULL, 'alert:B')
+"""
+
+
+async def test_the_outbox_of_an_earlier_version_is_carried_over(empty_url: str) -> None:
+    def upgrade(connection: Connection) -> None:
+        config = migrations._config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0003")
+
+    store = create_store(empty_url)
+    headers = [bindparam("none", {}, DETAIL), bindparam("some", {"x-chfw-code": "I99"}, DETAIL)]
+    instants = [bindparam("at", AT, Instant), bindparam("later", AT + HOUR, Instant)]
+    before = text(BEFORE_0005).bindparams(bindparam("octets", b"<a/>"), *headers, *instants)
+    try:
+        async with store.database.write() as connection:
+            await connection.run_sync(upgrade)
+            await connection.execute(before)
+        await migrations.upgrade(store)
+
+        entries = await store.queries.outbox(None, 10)
+        assert [(e.message.id, e.status, e.attempts, e.published_at) for e in entries] == [
+            (1, OutboxStatus.PUBLISHED, 2, AT + HOUR),
+            (2, OutboxStatus.UNROUTABLE, 1, AT + HOUR),
+            (3, OutboxStatus.READY, 1, None),
+            (4, OutboxStatus.READY, 0, None),
+        ]
+        assert entries[1].message.headers == {"x-chfw-code": "I99"}
+        claimed = await store.outbox.claim("t", 10, AT, 60)
+        assert [(each.id, each.octets) for each in claimed] == [(3, b"<a/>"), (4, b"<a/>")]
+        assert await store.outbox.mark("t", [3, 4], OutboxStatus.PUBLISHED, AT) == 2
+        assert await store.outbox.purge(AT + 2 * HOUR, 10) == 4
+    finally:
+        await store.close()
 
 
 def test_alembic_alone_opens_the_database_that_it_is_told(empty_url: str) -> None:

@@ -3,9 +3,11 @@
 The statements are those that the store really sends, caught on their way and explained by the database itself.
 """
 
+import itertools
 import re
+import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import pairwise
 from typing import Any
 
@@ -31,6 +33,7 @@ from chfw_sr.campaign.model import Hub, Participation
 from chfw_sr.messages import Region, Stage
 from chfw_sr.service.ports import OutboxStatus
 from chfw_sr.storage.store import SqlStore
+from chfw_sr.storage.tables import lanes, outbox_pending
 from tests.contract.makers import (
     ALICE,
     AT,
@@ -53,7 +56,20 @@ from tests.contract.makers import (
     window,
 )
 
-GROWING = ("hubs", "campaigns", "campaign_hubs", "activations", "history", "inbox", "outbox", "participations", "cells")
+GROWING = (
+    "hubs",
+    "campaigns",
+    "campaign_hubs",
+    "activations",
+    "history",
+    "inbox",
+    "outbox",
+    "outbox_pending",
+    "outbox_finished",
+    "lanes",
+    "participations",
+    "cells",
+)
 
 Statement = tuple[str, Any]
 Caught = list[Statement]
@@ -285,3 +301,116 @@ async def test_the_number_of_statements_does_not_grow_with_the_list(busy: SqlSto
             await work.apply([NominationsReplaced(C1, BOB, hubs), ActivationsRecorded(results)], CAUSE)
             await work.apply([PilotAllotted(C1, (Lot(ALICE, window(), hubs),))], CAUSE)
     assert len(caught) < 35
+
+
+# ---------------------------------------------------------------------------------------------------- the relay's work
+
+
+async def fill(store: SqlStore, recipients: range, each: int) -> list[int]:
+    """Put messages into lanes that come after one another."""
+    async with store.begin() as work:
+        first = await work.reserve(len(recipients) * each)
+        messages = [
+            message(first + place * each + number, recipient=hub_eui(lane))
+            for place, lane in enumerate(recipients)
+            for number in range(each)
+        ]
+        await work.enqueue(messages)
+        await work.commit()
+    return [one.id for one in messages]
+
+
+async def grow(store: SqlStore, size: int) -> None:
+    """Lay history, idle lanes, and messages behind those that come next: 1,000 of each, and lanes, for each size."""
+    await fill(store, range(1000, 1000 + 200 * size), 5)
+    ids = [one.id for one in await store.outbox.claim("past", 100_000, AT, 60)]
+    assert await store.outbox.mark("past", ids, OutboxStatus.PUBLISHED, AT) == len(ids)
+    await fill(store, range(3), 300 * size)
+    await fill(store, range(2000, 2000 + 100 * size), 1)
+    await store.database.sweep(outbox_pending, lanes)
+
+
+async def effort(store: SqlStore, caught: Caught) -> int:
+    """Tell what statements cost: blocks that PostgreSQL looks at, instructions that SQLite takes."""
+    if store.database.engine.dialect.name == "sqlite":
+        steps = itertools.count()
+        with closing(sqlite3.connect(store.database.engine.url.database or "")) as connection:
+            connection.set_progress_handler(lambda: next(steps) < 0, 1)
+            for statement, parameters in caught:
+                connection.execute(statement, parameters).fetchall()
+        return next(steps)
+    blocks = 0
+    async with store.database.transaction(probing=True) as connection:
+        for statement, parameters in caught:
+            explain = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}"
+            (found,) = (await connection.exec_driver_sql(explain, parameters)).scalar_one()
+            blocks += found["Plan"]["Shared Hit Blocks"] + found["Plan"]["Shared Read Blocks"]
+    return blocks
+
+
+async def claim_effort(store: SqlStore, limit: int) -> int:
+    """Tell what it costs to find what a claim takes."""
+    with catching(store) as caught:
+        claimed = await store.outbox.claim("token", limit, AT, 60)
+    assert len(claimed) == limit
+    await store.outbox.mark("token", [each.id for each in claimed], OutboxStatus.READY, AT)
+    looks = [each for each in caught if "set_config" not in each[0] and not each[0].startswith("UPDATE")]
+    assert len(looks) == 2
+    return await effort(store, looks)
+
+
+async def test_what_a_claim_costs_does_not_grow_with_history_lanes_or_backlog(store: SqlStore) -> None:
+    await grow(store, 1)
+    few = await claim_effort(store, 50)
+    await grow(store, 8)
+    many = await claim_effort(store, 50)
+    assert few > 0
+    assert many <= 1.15 * few
+
+
+async def test_the_relay_probes_however_little_is_known_of_its_tables(store: SqlStore) -> None:
+    """Statistics that were taken when nothing waited do not mislead it."""
+    await grow(store, 1)
+    async with store.database.write() as connection:
+        await connection.execute(text("ANALYZE"))
+    await fill(store, range(3000, 3100), 20)
+    with catching(store) as caught:
+        claimed = await store.outbox.claim("token", 500, AT, 60)
+        assert await store.outbox.mark("token", [each.id for each in claimed], OutboxStatus.PUBLISHED, AT) == 500
+    await assert_found_by_index(store, [each for each in caught if "set_config" not in each[0]])
+
+
+async def test_what_waits_is_told_without_a_look_at_history(busy: SqlStore) -> None:
+    await grow(busy, 1)
+    with catching(busy) as caught:
+        await busy.queries.depths()
+        for status in (OutboxStatus.READY, OutboxStatus.CLAIMED):
+            await busy.queries.outbox(status, 5)
+    oldest = [each for each in caught if "outbox" in each[0]]
+    await assert_found_by_index(busy, oldest, but={"outbox_pending"})  # in order of id, to a limit
+
+
+@pytest.mark.parametrize("before", [0, 1])
+async def test_a_lane_is_put_in_once_for_a_process(store: SqlStore, before: int) -> None:
+    if before:
+        async with store.begin() as work:  # undone: so nothing is known of its lane
+            await work.enqueue([message(await work.reserve(1))])
+    with catching(store) as caught:
+        for _ in range(3):
+            await fill(store, range(2), 2)
+    assert len([each for each in caught if "INTO lanes" in each[0]]) == 1
+    assert len(await store.outbox.claim("token", 100, AT, 60)) == 12
+
+
+async def test_a_claim_of_large_messages_ends_early(store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chfw_sr.storage.outbox.MOST_OCTETS", 2500)
+    async with store.begin() as work:
+        first = await work.reserve(5)
+        await work.enqueue([message(first + number, octets=b"x" * 1000) for number in range(5)])
+        await work.commit()
+    sizes = []
+    for token in ("one", "two", "three"):
+        ids = [each.id for each in await store.outbox.claim(token, 100, AT, 60)]
+        sizes.append(len(ids))
+        assert await store.outbox.mark(token, ids, OutboxStatus.PUBLISHED, AT) == len(ids)
+    assert sizes == [3, 2, 0]

@@ -71,7 +71,7 @@ def test_quarantine_is_counted_by_code(observer) -> None:
 def test_hostile_values_make_no_labels(observer) -> None:
     for number in range(1000):
         observer.processed([done(f"X{number}", f'11.6"{number}\n', Ending.QUARANTINED)], 0.1)
-        observer.published(MessageKind.ALERT, f"N{number + 10_000}", PublishResult.CONFIRMED, 0.1)
+        observer.published(MessageKind.ALERT, f"N{number + 10_000}", PublishResult.CONFIRMED, [0.1])
         observer.retried(f"something {number}")
         observer.stepped(f"campaign {number}", 1)
     assert series(observer, "requests_total") == [{"srv": "other", "ending": "Quarantined", "code": "other"}]
@@ -87,10 +87,10 @@ def test_labels_are_bounded_by_the_catalogue(observer) -> None:
 
 
 def test_alerts_are_counted_by_code_once_they_are_confirmed(observer) -> None:
-    observer.published(MessageKind.ALERT, "N64", PublishResult.CONFIRMED, 1.5)
-    observer.published(MessageKind.ALERT, "N64", PublishResult.FAILED, 9.0)
-    observer.published(MessageKind.RESPONSE, "11.6", PublishResult.CONFIRMED, 0.5)
-    observer.published(MessageKind.REPLY, "11.6", PublishResult.UNROUTABLE, 0.5)
+    observer.published(MessageKind.ALERT, "N64", PublishResult.CONFIRMED, [1.5])
+    observer.published(MessageKind.ALERT, "N64", PublishResult.FAILED, [9.0])
+    observer.published(MessageKind.RESPONSE, "11.6", PublishResult.CONFIRMED, [0.5])
+    observer.published(MessageKind.REPLY, "11.6", PublishResult.UNROUTABLE, [0.5])
     assert value(observer, "alerts_published_total", code="N64") == 1
     assert value(observer, "published_total", kind="alert", result="Failed") == 1
     assert value(observer, "published_total", kind="reply", result="Unroutable") == 1
@@ -99,7 +99,7 @@ def test_alerts_are_counted_by_code_once_they_are_confirmed(observer) -> None:
 
 
 def test_a_clock_that_went_back_makes_no_negative_age(observer) -> None:
-    observer.published(MessageKind.ALERT, "N64", PublishResult.CONFIRMED, -3600)
+    observer.published(MessageKind.ALERT, "N64", PublishResult.CONFIRMED, [-3600])
     assert value(observer, "publish_age_seconds_sum", kind="alert") == 0
 
 

@@ -113,6 +113,7 @@ def build_relay(
         publisher=publisher,
         clock=clock,
         batch=settings.relay_batch,
+        claims=settings.relay_claims,
         lease_seconds=settings.relay_lease_seconds,
         observer=observer,
     )

@@ -201,6 +201,8 @@ async def relay(
             pass
     except Unavailable as error:
         logger.info("what is in the outbox stays there for the next relay: %s", error)
+    finally:
+        await relay.finish()
 
 
 async def tick(

@@ -1,5 +1,6 @@
 """Who watches: the service tells an `Observer` what it does; metrics are made of it elsewhere."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Protocol
 
@@ -30,14 +31,14 @@ class Observer(Protocol):
         """
         ...
 
-    def published(self, kind: MessageKind, code: str, result: PublishResult, age_seconds: float) -> None:
-        """Tell of one message that the bus answered.
+    def published(self, kind: MessageKind, code: str, result: PublishResult, ages_seconds: Sequence[float]) -> None:
+        """Tell of messages that the bus answered alike.
 
         Args:
             kind: where it went.
             code: SRV or alert code.
             result: what the bus said.
-            age_seconds: since it was put into the outbox.
+            ages_seconds: of each, since it was put into the outbox.
         """
         ...
 
@@ -76,7 +77,7 @@ class Unobserved:
     def processed(self, outcomes: list[Outcome], seconds: float) -> None:
         """Do nothing."""
 
-    def published(self, kind: MessageKind, code: str, result: PublishResult, age_seconds: float) -> None:
+    def published(self, kind: MessageKind, code: str, result: PublishResult, ages_seconds: Sequence[float]) -> None:
         """Do nothing."""
 
     def retried(self, what: str) -> None:

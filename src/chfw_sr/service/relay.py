@@ -6,8 +6,10 @@ recipient rests for a while: nothing overtakes it meanwhile. What was not even s
 back without a rest.
 """
 
+import asyncio
 import logging
 import uuid
+from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -19,6 +21,8 @@ logger = logging.getLogger(__name__)
 REST_SECONDS = 5.0
 """How long a recipient's lane rests after a message to it was not confirmed."""
 
+_IN_THIS_ORDER = (OutboxStatus.PUBLISHED, OutboxStatus.UNROUTABLE, OutboxStatus.READY)
+
 
 class Relay:
     """Empties the outbox.
@@ -27,7 +31,8 @@ class Relay:
         store: whose outbox.
         publisher: to where.
         clock: for leases.
-        batch: messages claimed at once.
+        batch: messages in a claim, at most.
+        claims: how many may be under way at once: while one is published, the next is claimed, of other lanes.
         lease_seconds: after which another relay may take over.
         observer: is told of every message.
     """
@@ -39,6 +44,7 @@ class Relay:
         publisher: Publisher,
         clock: Clock,
         batch: int = 500,
+        claims: int = 1,
         lease_seconds: float = 60.0,
         observer: Observer | None = None,
     ) -> None:
@@ -46,6 +52,8 @@ class Relay:
         self._publisher = publisher
         self._clock = clock
         self._batch = batch
+        self._claims = claims
+        self._under_way: set[asyncio.Task[None]] = set()
         self._lease_seconds = lease_seconds
         self._observer = observer or Unobserved()
 
@@ -55,25 +63,49 @@ class Relay:
         return self._batch
 
     async def step(self) -> int:
-        """Claim one batch, publish it and mark it; give how many messages were claimed.
+        """Claim one batch and see it published and marked; give how many messages were claimed.
+
+        After a full batch, which others may follow, it only waits until there is room for another claim.
 
         Raises:
-            Unavailable: if the store or the bus is down.
+            Unavailable: if the store or the bus is down, or was for a claim that was under way.
         """
         token = uuid.uuid4().hex
         claimed = await self._store.outbox.claim(token, self._batch, self._clock.now(), self._lease_seconds)
         if claimed:
-            results = await self._publish(token, claimed)
-            endings: dict[OutboxStatus, list[int]] = {status: [] for status in OutboxStatus}
-            now = self._clock.now()
-            for message, result in zip(claimed, results, strict=True):
-                age_seconds = (now - message.created_at).total_seconds()
-                self._observer.published(message.kind, message.type, result, age_seconds)
-                endings[_ending(message, result)].append(message.id)
-            for ending, ids in endings.items():
-                if ids:
-                    await self._store.outbox.mark(token, ids, ending, now, rest_seconds=REST_SECONDS)
+            self._under_way.add(asyncio.create_task(self._deliver(token, claimed)))
+        await self._land(self._claims - 1 if len(claimed) == self._batch else 0)
         return len(claimed)
+
+    async def finish(self) -> None:
+        """Wait until no claim is under way, whatever becomes of it: what it does not mark comes again."""
+        while self._under_way:
+            with suppress(Unavailable):
+                await self._land(0)
+
+    async def _land(self, most: int) -> None:
+        """Wait until no more claims than these are under way; raise what stopped one, a defect before all."""
+        while len(self._under_way) > most:
+            done, self._under_way = await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
+            errors = [error for each in done if (error := each.exception())]
+            if errors:
+                raise min(errors, key=lambda error: isinstance(error, Unavailable))
+
+    async def _deliver(self, token: str, claimed: Sequence[OutboxMessage]) -> None:
+        """Publish a claim, then mark it: what was published first, for the lanes of the rest are given back."""
+        results = await self._publish(token, claimed)
+        now = self._clock.now()
+        ids: dict[OutboxStatus, list[int]] = {status: [] for status in _IN_THIS_ORDER}
+        ages_seconds = defaultdict[tuple[MessageKind, str, PublishResult], list[float]](list)
+        for message, result in zip(claimed, results, strict=True):
+            ages_seconds[message.kind, message.type, result].append((now - message.created_at).total_seconds())
+            ending = OutboxStatus.PUBLISHED if result is PublishResult.CONFIRMED else _ending(message, result)
+            ids[ending].append(message.id)
+        for (kind, code, result), ages in ages_seconds.items():
+            self._observer.published(kind, code, result, ages)
+        for ending, some in ids.items():
+            if some:
+                await self._store.outbox.mark(token, some, ending, now, rest_seconds=REST_SECONDS)
 
     async def _publish(self, token: str, claimed: Sequence[OutboxMessage]) -> Sequence[PublishResult]:
         try:
@@ -93,13 +125,9 @@ class Relay:
 
 
 def _ending(message: OutboxMessage, result: PublishResult) -> OutboxStatus:
-    """Say how far a message has come."""
-    match result:
-        case PublishResult.CONFIRMED:
-            return OutboxStatus.PUBLISHED
-        case PublishResult.UNROUTABLE if message.kind is MessageKind.REPLY:
-            logger.info("nobody waits at reply_to %s for %s any more", message.recipient, message.message_id)
-            return OutboxStatus.UNROUTABLE
-        case _:
-            logger.warning("%s %s to %s: %s", message.kind, message.message_id, message.recipient, result)
-            return OutboxStatus.READY
+    """Say how far a message has come that was not confirmed."""
+    if result is PublishResult.UNROUTABLE and message.kind is MessageKind.REPLY:
+        logger.info("nobody waits at reply_to %s for %s any more", message.recipient, message.message_id)
+        return OutboxStatus.UNROUTABLE
+    logger.warning("%s %s to %s: %s", message.kind, message.message_id, message.recipient, result)
+    return OutboxStatus.READY

@@ -24,9 +24,9 @@ from chfw_sr.service.ports import (
 
 from .facts import load_cells, load_hubs, load_participations
 from .mapping import to_campaign
-from .outbox import to_entry
+from .post import entries
 from .progress import load_progress
-from .tables import activations, campaigns, history, inbox, outbox, quarantine
+from .tables import activations, campaigns, history, inbox, outbox, outbox_pending, quarantine
 from .transactions import Database
 
 
@@ -42,13 +42,13 @@ class SqlQueries:
 
     async def depths(self) -> Depths:
         """Tell how much waits, in four statements, none of which looks at more than `DEPTH_LIMIT` rows of a backlog."""
-        unfinished = outbox.c.published_at.is_(None)
+        first = select(outbox_pending.c.id).order_by(outbox_pending.c.id).limit(1)
         by_stage = select(campaigns.c.stage, func.count()).group_by(campaigns.c.stage)
         async with self._database.read() as connection:
             return Depths(
-                outbox=await connection.scalar(_count(select(outbox.c.id).where(unfinished))) or 0,
+                outbox=await connection.scalar(_count(select(outbox_pending.c.id))) or 0,
                 oldest=await connection.scalar(
-                    select(outbox.c.created_at).where(unfinished).order_by(outbox.c.id).limit(1)
+                    select(outbox.c.created_at).where(outbox.c.id == first.scalar_subquery())
                 ),
                 quarantined=await connection.scalar(
                     _count(select(quarantine.c.id).where(quarantine.c.replayed_at.is_(None)))
@@ -110,15 +110,8 @@ class SqlQueries:
 
     async def outbox(self, status: OutboxStatus | None, limit: int) -> Sequence[OutboxEntry]:
         """Give the oldest `limit` messages (of one status), in order of id."""
-        query = select(outbox).order_by(outbox.c.id).limit(limit)
-        if status is not None:
-            finished = status in (OutboxStatus.PUBLISHED, OutboxStatus.UNROUTABLE)
-            published = outbox.c.published_at
-            # Together with the status, so that what is not finished is found by its index.
-            query = query.where(published.is_not(None) if finished else published.is_(None))
-            query = query.where(outbox.c.status == status.value)
         async with self._database.read() as connection:
-            return list(map(to_entry, await connection.execute(query)))
+            return await entries(connection, status, limit)
 
     async def quarantined(self, limit: int) -> Sequence[Quarantined]:
         """Give the newest `limit` quarantined inputs, newest first."""

@@ -1,6 +1,7 @@
 """The register: Users, certificates and the inventory of hubs."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from itertools import count, groupby
 from typing import Any
@@ -22,6 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.schema import CreateIndex, DropIndex
 
 from chfw_sr.campaign.model import Hub
 from chfw_sr.messages import EUI
@@ -29,6 +31,7 @@ from chfw_sr.service.ports import Cause, ImportCount, UserRecord
 from chfw_sr.wire import TrustedCertificate
 
 from .columns import KEY
+from .dialects import SqlDialect
 from .history import record_hubs
 from .mapping import HUB_DATA, certificate_values, hub_data, to_certificate, to_user, user_values
 from .tables import certificates, counters, hubs, users
@@ -128,13 +131,13 @@ class SqlRegister:
                     await database.dialect.load(connection, imported, imported.c.keys(), rows)
             with database.guard():
                 await database.dialect.index_temporary(connection, imported, "eui", "place")
-                counted = await _merge(connection, Cause(at))
+                counted = await _merge(connection, database.dialect, Cause(at))
                 await connection.execute(delete(imported))
                 await connection.commit()
         return counted
 
 
-async def _merge(connection: AsyncConnection, cause: Cause) -> ImportCount:
+async def _merge(connection: AsyncConnection, dialect: SqlDialect, cause: Cause) -> ImportCount:
     """Compare what was imported with the inventory and make the difference, a statement each."""
     later = imported.alias("later")
     again = exists().where(later.c.eui == imported.c.eui, later.c.place > imported.c.place)
@@ -150,8 +153,24 @@ async def _merge(connection: AsyncConnection, cause: Cause) -> ImportCount:
         await connection.execute(update(hubs).where(same, differs).values(values))
     known = exists().where(same)
     unknown = select(*(imported.c[name] for name in HUB_DATA)).where(~known).order_by(imported.c.eui)
-    added = (await connection.execute(insert(hubs).from_select(list(HUB_DATA), unknown))).rowcount
+    async with _indexed_afterwards(connection, dialect):
+        added = (await connection.execute(insert(hubs).from_select(list(HUB_DATA), unknown))).rowcount
     return ImportCount(added=added, changed=changed, unchanged=total - added - changed)
+
+
+@asynccontextmanager
+async def _indexed_afterwards(connection: AsyncConnection, dialect: SqlDialect) -> AsyncIterator[None]:
+    """Make the indexes of an empty inventory after it is filled: row by row they would cost more than all the rest.
+
+    Whoever looks at a hub meanwhile waits; there is none to look at.
+    """
+    empty = not (await connection.execute(select(exists(select(hubs.c.eui))))).scalar_one()
+    indexes = sorted(hubs.indexes, key=str) if empty and await dialect.owns(connection, hubs) else []
+    for index in indexes:
+        await connection.execute(DropIndex(index))
+    yield
+    for index in indexes:
+        await connection.execute(CreateIndex(index))
 
 
 async def _certificates(connection: AsyncConnection) -> list[TrustedCertificate]:

@@ -28,11 +28,12 @@ class SqlStore:
 
     def __init__(self, database: Database) -> None:
         self.database = database
+        self._outbox = SqlOutbox(database)
 
     @property
     def outbox(self) -> Outbox:
         """The relay's door."""
-        return SqlOutbox(self.database)
+        return self._outbox
 
     @property
     def register(self) -> Register:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
+from sqlalchemy import Table
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -22,6 +23,7 @@ class Database:
     def __init__(self, engine: AsyncEngine, dialect: SqlDialect) -> None:
         self.engine = engine
         self.dialect = dialect
+        self.known_lanes: set[str] = set()  # lanes are never deleted: what was there once need not be put in again
         self._reader = engine.execution_options(**dialect.reading)
         self._writer = engine.execution_options(**dialect.writing)
 
@@ -37,24 +39,45 @@ class Database:
             raise
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+    async def transaction(self, *, probing: bool = False) -> AsyncIterator[AsyncConnection]:
         """Open a transaction that writes; whoever opens it commits. Errors within are not translated."""
         with self.guard():
-            connection = await self._writer.connect()
+            connection = await self._begun(probing=probing)
         try:
-            with self.guard():
-                await self.dialect.begin(connection)
             yield connection
         finally:
             await connection.close()
 
+    async def _begun(self, *, probing: bool) -> AsyncConnection:
+        """Begin; once more with a new connection if a server that was restarted meanwhile does not know the first."""
+        for is_last in (False, True):
+            connection = await self._writer.connect()
+            try:
+                await self.dialect.begin(connection, probing=probing)
+            except BaseException as error:
+                await connection.close()
+                if is_last or not (isinstance(error, DBAPIError) and error.connection_invalidated):
+                    raise
+            else:
+                return connection
+        raise AssertionError  # the last try returns or raises
+
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[AsyncConnection]:
-        """Write in one go: committed at the end, unless an exception is raised."""
-        async with self.transaction() as connection:
+    async def write(self, *, probing: bool = False) -> AsyncIterator[AsyncConnection]:
+        """Write in one go: committed at the end, unless an exception is raised.
+
+        Args:
+            probing: see `SqlDialect.begin`.
+        """
+        async with self.transaction(probing=probing) as connection:
             with self.guard():
                 yield connection
                 await connection.commit()
+
+    async def sweep(self, *targets: Table) -> None:
+        """Make place in tables whose rows come and go."""
+        with self.guard():
+            await self.dialect.sweep(self.engine, targets)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:

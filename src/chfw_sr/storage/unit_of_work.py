@@ -17,7 +17,7 @@ from chfw_sr.service.ports import Cause, Claim, Claimed, InboxRecord, Lease, Out
 from .changes import ChangeMaker
 from .facts import FactFinder
 from .inbox import Inbox
-from .outbox import enqueue
+from .post import enqueue
 from .processes import beat, is_held
 from .safe_launch import SafeLaunches
 from .tables import quarantine
@@ -50,6 +50,7 @@ class SqlUnitOfWork:
         self._pending = Pending()
         self._facts = FactFinder(connection, dialect, self._known, safe_launches)
         self._changes = ChangeMaker(connection, dialect, safe_launches)
+        self._new_lanes: set[str] = set()
         self._over = False
 
     async def claim(self, claims: Sequence[Claim]) -> Sequence[Claimed]:
@@ -122,7 +123,8 @@ class SqlUnitOfWork:
             RuntimeError: if an id is there already.
         """
         with self._open():
-            await enqueue(self._connection, self._database.dialect, messages)
+            known = self._database.known_lanes | self._new_lanes
+            self._new_lanes |= await enqueue(self._connection, self._database.dialect, messages, known)
 
     async def quarantine(self, items: Sequence[Quarantined]) -> None:
         """Keep input that could not be attributed."""
@@ -168,6 +170,7 @@ class SqlUnitOfWork:
                 raise RuntimeError("a claim was not finished: nobody could answer its repeat")
             await self._write()
             await self._connection.commit()
+            self._database.known_lanes |= self._new_lanes
             self._over = True
 
     def _check(self) -> None:

@@ -5,7 +5,7 @@ No label takes a value from outside: an SRV or a code that is not in the catalog
 
 import math
 from collections import Counter as Tally
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
@@ -90,13 +90,15 @@ class PrometheusObserver:
             if ending is Ending.QUARANTINED:
                 self._quarantined.labels(known).inc(count)
 
-    def published(self, kind: MessageKind, code: str, result: PublishResult, age_seconds: float) -> None:
-        """Count a message that the bus answered."""
-        self._published.labels(kind.value, result.value).inc()
+    def published(self, kind: MessageKind, code: str, result: PublishResult, ages_seconds: Sequence[float]) -> None:
+        """Count messages that the bus answered alike."""
+        self._published.labels(kind.value, result.value).inc(len(ages_seconds))
         if result is PublishResult.CONFIRMED:
-            self._publish_age.labels(kind.value).observe(max(0.0, age_seconds))
+            histogram = self._publish_age.labels(kind.value)
+            for age_seconds in ages_seconds:
+                histogram.observe(max(0.0, age_seconds))
             if kind is MessageKind.ALERT:
-                self._alerts.labels(_known(code, _ALERTS)).inc()
+                self._alerts.labels(_known(code, _ALERTS)).inc(len(ages_seconds))
 
     def retried(self, what: str) -> None:
         """Count something that will be tried again."""

@@ -75,7 +75,14 @@ class OutboxStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OutboxEntry:
-    """A row of the outbox as people see it."""
+    """A message of the outbox as people see it.
+
+    Attributes:
+        status: `CLAIMED` if its lane belongs to a claim that has come as far.
+        attempts: how often a relay has taken it to publish it, as far as it is known: the time that succeeded, the one
+            under way, those that failed, and those of which the lease ran out.
+        published_at: when it was finished.
+    """
 
     message: OutboxMessage
     status: OutboxStatus
@@ -98,13 +105,14 @@ class Outbox(Protocol):
 
     Messages travel in lanes (`OutboxMessage.lane`). A claim holds whole lanes: while it holds one, nobody else can
     claim a message of it. So one recipient's messages are published in order of id, however many relays there are.
+    A lane that changes hands does so with all its messages: nothing of it can be marked by who held it before.
     """
 
     async def claim(self, token: str, limit: int, now: datetime, lease_seconds: float) -> Sequence[OutboxMessage]:
         """Claim up to `limit` messages that are ready, or whose lease ran out, of lanes that nobody holds.
 
-        The answer is in order of id, and has of each lane the messages that come first. Lanes that were served the
-        longest time ago go first.
+        The answer is in order of id, and has of each lane the messages that come first. Lanes take turns, in order of
+        their names: a claim goes on after the lane at which the last one was full.
 
         A lease that ends later than `furthest_lease` comes of a clock that was wrong: it is taken over.
 
@@ -121,7 +129,8 @@ class Outbox(Protocol):
     ) -> int:
         """Mark claimed messages as `PUBLISHED`, `UNROUTABLE`, or `READY` again; give how many were still ours.
 
-        A lane is free again once none of its messages is claimed any more.
+        A lane is free again once all that was claimed of it is marked, or any of it is `READY` again: then what else of
+        the lane this claim still holds is given back with it. So what was published is marked first.
 
         Args:
             token: of the claim.

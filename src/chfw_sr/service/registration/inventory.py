@@ -1,7 +1,7 @@
 """Reads an inventory of hubs in chunks, so that its size does not matter.
 
-Each field has one check, and the answers of those that repeat are remembered. A row goes through all checks at once;
-only one that fails is looked at field by field.
+Each field has one check, and the answers for fields that repeat together are remembered. A row goes through all checks
+at once; only one that fails is looked at field by field.
 """
 
 import csv
@@ -79,6 +79,24 @@ def _responsible(text: str) -> EUI | None:
     return parse_eui(text) if text else None
 
 
+@lru_cache(maxsize=4096)
+def _kind(
+    manufacturer: str, model: str, version: str, region: str, status: str
+) -> tuple[str, str, str, Region, HubStatus]:
+    return (
+        _device_name(manufacturer),
+        _device_name(model),
+        _firmware_version(version),
+        _region(region),
+        _status(status),
+    )
+
+
+@lru_cache(maxsize=16384)
+def _pair(one: str, other: str) -> tuple[EUI | None, EUI | None]:
+    return _responsible(one), _responsible(other)
+
+
 _CHECKS: tuple[Callable[[str], object], ...] = (
     parse_eui,
     _device_name,
@@ -132,15 +150,9 @@ def _hub(values: Sequence[str]) -> Hub:
     eui, manufacturer, model, version, region, status, electricity, gas, distributor, transporter = values
     return Hub(
         parse_eui(eui),
-        _device_name(manufacturer),
-        _device_name(model),
-        _firmware_version(version),
-        _region(region),
-        _status(status),
-        _responsible(electricity),
-        _responsible(gas),
-        _responsible(distributor),
-        _responsible(transporter),
+        *_kind(manufacturer, model, version, region, status),
+        *_pair(electricity, gas),
+        *_pair(distributor, transporter),
     )
 
 

@@ -18,6 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.schema import CreateTable
+from sqlalchemy.sql.dml import ReturningDelete
 from sqlalchemy.sql.expression import ColumnClause
 
 Upsert: TypeAlias = sqlite.Insert | postgresql.Insert
@@ -85,7 +86,7 @@ class SqlDialect(ABC):
         """Give values as a table to join with; for a statement that is built for them alone."""
 
     @abstractmethod
-    def among(self, one: ColumnElement[str], values: Sequence[str]) -> ColumnElement[bool]:
+    def among(self, one: ColumnElement[Any], values: Sequence[Any]) -> ColumnElement[bool]:
         """Make the condition that a column has one of many values, in one parameter."""
 
     @abstractmethod
@@ -101,12 +102,22 @@ class SqlDialect(ABC):
         """Give the beginning of the hour that an instant lies in."""
 
     @abstractmethod
-    def for_update(self, query: Select[Any], *, skip_locked: bool = False) -> Select[Any]:
-        """Lock the rows that a query finds, for this transaction."""
+    def for_update(self, query: Select[Any], *, skip_locked: bool = False, of: FromClause | None = None) -> Select[Any]:
+        """Lock the rows that a query finds, or those of one table among them, for this transaction."""
 
     @abstractmethod
-    async def begin(self, connection: AsyncConnection) -> None:
-        """Begin the transaction now, not with the first statement; fails if the server is away."""
+    async def begin(self, connection: AsyncConnection, *, probing: bool = False) -> None:
+        """Begin the transaction now, not with the first statement; fails if the server is away.
+
+        Args:
+            connection: not in a transaction.
+            probing: whether every statement is to find its rows one by one through indexes, whatever the planner
+                believes: for few rows of tables whose size changes faster than its statistics.
+        """
+
+    @abstractmethod
+    async def sweep(self, engine: AsyncEngine, targets: Sequence[Table]) -> None:
+        """Make place in tables whose rows come and go, so that nobody has to step over what is gone."""
 
     @abstractmethod
     async def lock_models(
@@ -135,6 +146,29 @@ class SqlDialect(ABC):
             target: the table.
             columns: the names of those that the rows give.
             rows: a sequence of values for each, in the order of the columns.
+        """
+
+    @abstractmethod
+    async def owns(self, connection: AsyncConnection, target: Table) -> bool:
+        """Tell whether this connection may make and drop indexes of a table."""
+
+    @abstractmethod
+    async def move(
+        self,
+        connection: AsyncConnection,
+        gone: ReturningDelete[Any],
+        target: Table,
+        told: Mapping[str, Any],
+        by: ColumnElement[str],
+    ) -> Mapping[str, int]:
+        """Delete rows and put them into another table; give how many there were, by one of their columns.
+
+        Args:
+            connection: in a transaction.
+            gone: gives columns of the target, and perhaps others, of what it deletes.
+            target: the other table.
+            told: the same values in the target's other columns for all.
+            by: one of the columns that are given.
         """
 
     @abstractmethod

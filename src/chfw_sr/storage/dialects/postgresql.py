@@ -22,13 +22,16 @@ from sqlalchemy import (
     case,
     cast,
     column,
+    event,
     exc,
     func,
+    literal,
     select,
     text,
 )
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.sql.dml import ReturningDelete
 from sqlalchemy.sql.expression import ColumnClause
 
 from chfw_sr.storage.columns import Instant
@@ -40,6 +43,11 @@ _BLOCK = 2**16
 
 _COPY_FROM = 32
 """Rows from which COPY beats INSERT."""
+
+_PROBING = "SELECT " + ", ".join(
+    f"set_config('enable_{way}', 'off', true)" for way in ("seqscan", "bitmapscan", "hashjoin", "mergejoin")
+)
+"""Begins a transaction that finds its rows by probing indexes."""
 
 _MIGRATION_LOCK = 0x63686677  # "chfw"
 
@@ -60,7 +68,7 @@ class PostgreSQL(SqlDialect):
     _UNIQUE_VIOLATION = "23505"
 
     def create_engine(self, url: URL) -> AsyncEngine:
-        """Make an engine whose connections are tested before use, so that a restarted server is not an error."""
+        """Make an engine that leaves out connections which were closed, so that a restarted server is not an error."""
         settings = {
             "application_name": "chfw_sr",
             "lock_timeout": str(self._lock_timeout_ms),
@@ -68,11 +76,17 @@ class PostgreSQL(SqlDialect):
             "jit": "off",  # compiling takes longer than our statements do
             "work_mem": "32MB",  # a list of 50,000 hubs is hashed, whatever is estimated
         }
-        return create_async_engine(
-            url.set(drivername="postgresql+asyncpg"),
-            pool_pre_ping=True,
-            connect_args={"server_settings": settings, "timeout": 10},
+        engine = create_async_engine(
+            url.set(drivername="postgresql+asyncpg"), connect_args={"server_settings": settings, "timeout": 10}
         )
+
+        @event.listens_for(engine.sync_engine, "checkout")
+        def check(adapted: Any, _record: object, _proxy: object) -> None:
+            # To ask the server (`pool_pre_ping`) would cost each transaction three round trips.
+            if adapted.driver_connection.is_closed():
+                raise exc.DisconnectionError("the server closed the connection")
+
+        return engine
 
     def given(self, name: str, columns: Sequence[ColumnClause[Any]]) -> FromClause:
         """Name a table, through `unnest`."""
@@ -89,7 +103,7 @@ class PostgreSQL(SqlDialect):
         arrays = zip(columns, _turned(columns, data), strict=True)
         return _unnest(name, columns, [bindparam(None, array, type_=_array(one)) for one, array in arrays])
 
-    def among(self, one: ColumnElement[str], values: Sequence[str]) -> ColumnElement[bool]:
+    def among(self, one: ColumnElement[Any], values: Sequence[Any]) -> ColumnElement[bool]:
         """Use an array."""
         return one == func.any(bindparam(None, list(values), type_=postgresql.ARRAY(one.type)))
 
@@ -105,14 +119,20 @@ class PostgreSQL(SqlDialect):
         """Use `date_trunc`; the session's time zone is UTC."""
         return func.date_trunc("hour", at, type_=Instant)
 
-    def for_update(self, query: Select[Any], *, skip_locked: bool = False) -> Select[Any]:
+    def for_update(self, query: Select[Any], *, skip_locked: bool = False, of: FromClause | None = None) -> Select[Any]:
         """Add FOR UPDATE."""
-        return query.with_for_update(skip_locked=skip_locked)
+        return query.with_for_update(skip_locked=skip_locked, of=of)
 
-    async def begin(self, connection: AsyncConnection) -> None:
+    async def begin(self, connection: AsyncConnection, *, probing: bool = False) -> None:
         """Begin with a statement: the driver sends BEGIN with the first."""
         await connection.begin()
-        await connection.exec_driver_sql("SELECT 1")
+        await connection.exec_driver_sql(_PROBING if probing else "SELECT 1")
+
+    async def sweep(self, engine: AsyncEngine, targets: Sequence[Table]) -> None:
+        """Vacuum them, unless somebody does already; a role that does not own them gets a warning from the server."""
+        async with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+            names = ", ".join(target.name for target in targets)
+            await connection.exec_driver_sql(f"VACUUM (SKIP_LOCKED, INDEX_CLEANUP ON, TRUNCATE OFF) {names}")
 
     async def lock_models(
         self, connection: AsyncConnection, shared: Iterable[tuple[str, str]], owned: Iterable[tuple[str, str]]
@@ -145,6 +165,28 @@ class PostgreSQL(SqlDialect):
         assert isinstance(driver, asyncpg.Connection)
         records = encode([target.c[name] for name in columns], rows, self._types)
         await driver.copy_records_to_table(target.name, records=records, columns=columns)
+
+    async def owns(self, connection: AsyncConnection, target: Table) -> bool:
+        """Ask for the owner's role."""
+        query = text("SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass(:name)")
+        return bool(await connection.scalar(query, {"name": target.name}))
+
+    async def move(
+        self,
+        connection: AsyncConnection,
+        gone: ReturningDelete[Any],
+        target: Table,
+        told: Mapping[str, Any],
+        by: ColumnElement[str],
+    ) -> Mapping[str, int]:
+        """Do it in one statement."""
+        moved = gone.cte("moved")
+        names = [each.name for each in moved.c if each.name in target.c]
+        told_columns = (literal(value, target.c[name].type) for name, value in told.items())
+        put = target.insert().from_select([*names, *told], select(*(moved.c[name] for name in names), *told_columns))
+        group = moved.c[by.name]
+        counted = select(group, func.count()).group_by(group).add_cte(put.cte("put"))
+        return dict(tuple(row) for row in await connection.execute(counted))
 
     def migration_lock(self, connection: Connection) -> None:
         """Take an advisory lock for the transaction."""

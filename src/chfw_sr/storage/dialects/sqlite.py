@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
@@ -29,6 +30,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite.aiosqlite import dialect as aiosqlite_dialect
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
+from sqlalchemy.sql.dml import ReturningDelete
 from sqlalchemy.sql.expression import ColumnClause
 
 from chfw_sr.storage.columns import Instant
@@ -110,7 +112,7 @@ class SQLite(SqlDialect):
     def _json(self, columns: Sequence[ColumnClause[Any]], data: Sequence[Sequence[Any]]) -> str:
         return json.dumps([list(row) for row in encode(columns, data, self._types)])
 
-    def among(self, one: ColumnElement[str], values: Sequence[str]) -> ColumnElement[bool]:
+    def among(self, one: ColumnElement[Any], values: Sequence[Any]) -> ColumnElement[bool]:
         """Use `json_each`."""
         each = func.json_each(bindparam(None, json.dumps(values), type_=Text)).table_valued("value")
         return one.in_(select(each.c.value))
@@ -129,13 +131,22 @@ class SQLite(SqlDialect):
             func.substr(at, 1, len("2027-01-31T09"), type_=Text).concat(literal(":00:00.000000Z", Text)).cast(Instant)
         )
 
-    def for_update(self, query: Select[Any], *, skip_locked: bool = False) -> Select[Any]:  # noqa: ARG002
+    def for_update(
+        self,
+        query: Select[Any],
+        *,
+        skip_locked: bool = False,  # noqa: ARG002 - the port's
+        of: FromClause | None = None,  # noqa: ARG002 - the port's
+    ) -> Select[Any]:
         """Leave the query as it is: this is the only writer."""
         return query
 
-    async def begin(self, connection: AsyncConnection) -> None:
+    async def begin(self, connection: AsyncConnection, *, probing: bool = False) -> None:  # noqa: ARG002 - the port's
         """Wait for the turn to write."""
         await connection.begin()
+
+    async def sweep(self, engine: AsyncEngine, targets: Sequence[Table]) -> None:
+        """Do nothing: what is deleted here is gone."""
 
     async def lock_models(
         self, connection: AsyncConnection, shared: Iterable[tuple[str, str]], owned: Iterable[tuple[str, str]]
@@ -159,6 +170,26 @@ class SQLite(SqlDialect):
         encoded = encode([target.c[name] for name in columns], rows, self._types)
         statement = f"INSERT INTO {target.name} ({names}) VALUES ({marks})"  # noqa: S608 - of our own names
         await connection.exec_driver_sql(statement, [tuple(row) for row in encoded])
+
+    async def owns(self, connection: AsyncConnection, target: Table) -> bool:  # noqa: ARG002 - the port's
+        """Say yes: who may write may do everything."""
+        return True
+
+    async def move(
+        self,
+        connection: AsyncConnection,
+        gone: ReturningDelete[Any],
+        target: Table,
+        told: Mapping[str, Any],
+        by: ColumnElement[str],
+    ) -> Mapping[str, int]:
+        """Take them out and put them in: this database has no statement that does both."""
+        found = await connection.execute(gone)
+        names = [name for name in found.keys() if name in target.c]  # noqa: SIM118 - these are no mapping's keys
+        moved = found.mappings().all()
+        rows = [(*(each[name] for name in names), *told.values()) for each in moved]
+        await self.load(connection, target, [*names, *told], rows)
+        return Counter(each[by.name] for each in moved)
 
     def migration_lock(self, connection: Connection) -> None:
         """Do nothing: this is the only writer."""

@@ -1,21 +1,19 @@
 """The doors of the relay and of the register."""
 
-import heapq
-from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from bisect import bisect_right
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from itertools import islice
+from itertools import chain, islice
 
 from chfw_sr.campaign.model import Hub
 from chfw_sr.messages import EUI
 from chfw_sr.service.ports import ImportCount, OutboxMessage, OutboxStatus, UserRecord, furthest_lease
 from chfw_sr.wire import TrustedCertificate
 
-from .state import Post, State
+from .state import FREE, Lane, Post, State
 from .writing import Database
-
-_FINISHED = (OutboxStatus.PUBLISHED, OutboxStatus.UNROUTABLE)
 
 
 class MemoryOutbox:
@@ -27,21 +25,28 @@ class MemoryOutbox:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._turn = ""
 
     async def claim(self, token: str, limit: int, now: datetime, lease_seconds: float) -> Sequence[OutboxMessage]:
-        """Claim up to `limit` messages that are ready, or whose lease ran out, of lanes that nobody holds."""
+        """Claim up to `limit` messages of lanes that nobody holds, beginning after the lane that was served last."""
         async with self._database.write() as state:
             furthest = furthest_lease(now, lease_seconds)
-            held = {post.message.lane for post in state.pending.values() if not _is_free(post, now, furthest)}
-            free = (number for number, post in state.pending.items() if post.message.lane not in held)
-            claimed = heapq.nsmallest(limit, free)
-            until = now + timedelta(seconds=lease_seconds)
-            for number in claimed:
-                post = state.pending[number]
-                state.pending[number] = replace(
-                    post, status=OutboxStatus.CLAIMED, attempts=post.attempts + 1, token=token, lease_until=until
-                )
-            return [state.pending[number].message for number in claimed]
+            waiting = defaultdict[str, list[int]](list)
+            for number, post in state.pending.items():
+                waiting[post.message.lane].append(number)
+            free = sorted(name for name in waiting if _is_free(state.lanes.get(name, FREE), now, furthest))
+            after = bisect_right(free, self._turn)
+            inside = islice(_in_turn(free[after:] or free, waiting), limit)
+            claimed = defaultdict[str, list[int]](list)
+            for name, number in inside:
+                claimed[name].append(number)
+            for name, numbers in claimed.items():
+                _take_over(state, waiting[name])
+                until = now + timedelta(seconds=lease_seconds)
+                state.lanes[name] = Lane(token, until, numbers[-1], len(numbers))
+            numbers = sorted(chain.from_iterable(claimed.values()))
+            self._turn = max(claimed) if numbers and len(numbers) == limit else ""
+            return [state.pending[number].message for number in numbers]
 
     async def mark(
         self, token: str, ids: Sequence[int], status: OutboxStatus, now: datetime, *, rest_seconds: float = 0.0
@@ -55,15 +60,17 @@ class MemoryOutbox:
             raise ValueError("messages become claimed by claiming them")
         async with self._database.write() as state:
             posts = {number: state.pending[number] for number in ids if number in state.pending}
-            ours = {number: post for number, post in posts.items() if post.token == token}
+            ours = {number: post for number, post in posts.items() if _is_held(state, post, token)}
             for number, post in ours.items():
-                released = replace(post, status=status, token=None, lease_until=None)
-                if status in _FINISHED:
-                    del state.pending[number]
-                    state.finished[number] = replace(released, finished_at=now)
-                else:
-                    until = now + timedelta(seconds=rest_seconds)
-                    state.pending[number] = replace(released, lease_until=until)
+                name = post.message.lane
+                if status is OutboxStatus.READY:
+                    state.pending[number] = replace(post, attempts=post.attempts + 1)
+                    state.lanes[name] = Lane(leased_until=now + timedelta(seconds=rest_seconds))
+                    continue
+                del state.pending[number]
+                state.finished[number] = replace(post, status=status, attempts=post.attempts + 1, finished_at=now)
+                lane = state.lanes[name]
+                state.lanes[name] = replace(lane, claimed=lane.claimed - 1) if lane.claimed > 1 else FREE
             return len(ours)
 
     async def purge(self, before: datetime, limit: int) -> int:
@@ -76,8 +83,25 @@ class MemoryOutbox:
             return len(purged)
 
 
-def _is_free(post: Post, now: datetime, furthest: datetime) -> bool:
-    return post.lease_until is None or not now < post.lease_until <= furthest
+def _is_free(lane: Lane, now: datetime, furthest: datetime) -> bool:
+    return lane.leased_until is None or not now < lane.leased_until <= furthest
+
+
+def _is_held(state: State, post: Post, token: str) -> bool:
+    lane = state.lanes.get(post.message.lane, FREE)
+    return lane.token == token and post.message.id <= lane.claimed_to
+
+
+def _in_turn(names: Sequence[str], waiting: Mapping[str, list[int]]) -> Iterator[tuple[str, int]]:
+    return ((name, number) for name in names for number in sorted(waiting[name]))
+
+
+def _take_over(state: State, waiting: Sequence[int]) -> None:
+    """Count what another claim had not marked when its lease ran out as attempts that failed."""
+    for number in waiting:
+        post = state.pending[number]
+        if state.status(post) is OutboxStatus.CLAIMED:
+            state.pending[number] = replace(post, attempts=post.attempts + 1)
 
 
 class MemoryRegister:

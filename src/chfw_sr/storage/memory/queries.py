@@ -103,9 +103,12 @@ class MemoryQueries:
     async def outbox(self, status: OutboxStatus | None, limit: int) -> Sequence[OutboxEntry]:
         """Give the oldest `limit` messages (of one status), in order of id."""
         posts = (*self._state.pending.values(), *self._state.finished.values())
-        asked = (post for post in posts if status in (None, post.status))
-        oldest = heapq.nsmallest(limit, asked, key=lambda post: post.message.id)
-        return [OutboxEntry(post.message, post.status, post.attempts, post.finished_at) for post in oldest]
+        known = ((post, self._state.status(post)) for post in posts)
+        asked = ((post, is_at) for post, is_at in known if status in (None, is_at))
+        return [
+            OutboxEntry(post.message, is_at, post.attempts + (is_at is OutboxStatus.CLAIMED), post.finished_at)
+            for post, is_at in heapq.nsmallest(limit, asked, key=lambda item: item[0].message.id)
+        ]
 
     async def quarantined(self, limit: int) -> Sequence[Quarantined]:
         """Give the newest `limit` quarantined inputs, newest first."""

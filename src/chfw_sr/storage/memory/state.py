@@ -126,14 +126,33 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """A message in the outbox."""
+    """A message in the outbox; `attempts` are those that failed, once it is finished all."""
 
     message: OutboxMessage
-    status: OutboxStatus = OutboxStatus.READY
     attempts: int = 0
-    token: str | None = None
-    lease_until: datetime | None = None
+    status: OutboxStatus | None = None
     finished_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """Whose a lane is: nobody's, a claim's, or nobody's for a while.
+
+    Attributes:
+        token: of the claim.
+        leased_until: until when it is the claim's, or rests.
+        claimed_to: the last message that was claimed.
+        claimed: how many messages of the claim are not marked yet.
+    """
+
+    token: str | None = None
+    leased_until: datetime | None = None
+    claimed_to: int = 0
+    claimed: int = 0
+
+
+FREE: Final = Lane()
+"""A lane that nobody holds."""
 
 
 @dataclass(slots=True)
@@ -146,6 +165,7 @@ class State:
         inbox: the contents that came under a RequestID; the first is the one it belongs to.
         pending: messages that are not finished, by id.
         finished: messages that are, in the order in which they were finished.
+        lanes: those that were ever claimed.
         numbers: the last id given, by table; and the revision of the trust store.
         leases: by name; one that was given back is held by nobody, `""`.
         beats: when the service was last known to be up; one row.
@@ -162,6 +182,7 @@ class State:
     inbox: MutableMapping[RequestID, tuple[Content, ...]] = field(default_factory=dict)
     pending: MutableMapping[int, Post] = field(default_factory=dict)
     finished: MutableMapping[int, Post] = field(default_factory=dict)
+    lanes: MutableMapping[str, Lane] = field(default_factory=dict)
     quarantine: MutableMapping[int, Quarantined] = field(default_factory=dict)
     history: MutableMapping[int, HistoryRow] = field(default_factory=dict)
     numbers: MutableMapping[str, int] = field(default_factory=dict)
@@ -187,6 +208,14 @@ class State:
         """Give the live campaign that holds a hub."""
         campaign_id = self.holders.get(hub)
         return campaign_id if campaign_id is not None and self.campaigns[campaign_id].is_live else None
+
+    def status(self, post: Post) -> OutboxStatus:
+        """Tell how far a message has come."""
+        if post.status is not None:
+            return post.status
+        lane = self.lanes.get(post.message.lane, FREE)
+        claimed = lane.token is not None and post.message.id <= lane.claimed_to
+        return OutboxStatus.CLAIMED if claimed else OutboxStatus.READY
 
     def write(
         self,

@@ -41,11 +41,12 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._database = Database()
+        self._outbox = MemoryOutbox(self._database)
 
     @property
     def outbox(self) -> Outbox:
         """The relay's door."""
-        return MemoryOutbox(self._database)
+        return self._outbox
 
     @property
     def register(self) -> Register:

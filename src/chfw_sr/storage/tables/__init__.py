@@ -5,7 +5,7 @@ Every index serves a query that is named beside it.
 
 from .base import metadata
 from .campaigns import LIVE, campaign_hubs, campaigns, cells, participations
-from .outbox import lanes, outbox
+from .outbox import lanes, outbox, outbox_finished, outbox_pending
 from .processes import beats, counters, leases
 from .records import activations, history, inbox, quarantine
 from .register import certificates, hubs, users
@@ -26,6 +26,8 @@ __all__ = [
     "leases",
     "metadata",
     "outbox",
+    "outbox_finished",
+    "outbox_pending",
     "participations",
     "quarantine",
     "users",

@@ -1,19 +1,17 @@
-"""What is to be published, and in which lanes it travels."""
+"""What is to be published, how far it has come, and the lanes in which it travels.
 
-from sqlalchemy import (
-    Column,
-    Index,
-    Integer,
-    LargeBinary,
-    PrimaryKeyConstraint,
-    Table,
-    Text,
-    text,
-)
+A message is written once. That it waits is a small row of its own, which goes when the message is finished and leaves
+another: so nothing copies the octets again, and what the relay looks at stays small however much lies there published.
+"""
+
+from sqlalchemy import Column, Index, Integer, LargeBinary, PrimaryKeyConstraint, Table, Text, text
 
 from chfw_sr.storage.columns import DETAIL, KEY, SERIAL, Instant
 
 from .base import metadata
+
+VACUUM_OFTEN = {"autovacuum_vacuum_scale_factor": 0, "autovacuum_vacuum_threshold": 1000}
+"""For tables whose rows come and go: PostgreSQL's own sweeping, where the relay's (`SqlDialect.sweep`) may not."""
 
 lanes = Table(
     "lanes",
@@ -21,10 +19,20 @@ lanes = Table(
     Column("lane", KEY, nullable=False),
     Column("token", KEY),
     Column("leased_until", Instant),
-    Column("served_at", Instant),
+    Column("claimed_to", SERIAL),
+    Column("claimed", Integer, nullable=False, server_default=text("0")),
     PrimaryKeyConstraint("lane", name="pk_lanes"),
+    # The lanes of a claim.
+    Index(
+        "ix_lanes_token", "token", sqlite_where=text("token IS NOT NULL"), postgresql_where=text("token IS NOT NULL")
+    ),
+    postgresql_with=VACUUM_OFTEN,
 )
-"""Every lane that ever had a message; a lane that is leased belongs to one relay."""
+"""Every lane that ever had a message.
+
+A lane with a token belongs to the claim of that name, with its pending messages up to `claimed_to`, of which `claimed`
+are not marked yet. A lane with a lease and no token rests.
+"""
 
 outbox = Table(
     "outbox",
@@ -36,35 +44,34 @@ outbox = Table(
     Column("type", Text, nullable=False),
     Column("octets", LargeBinary, nullable=False),
     Column("correlation_id", Text),
-    Column("headers", DETAIL, nullable=False),
+    Column("headers", DETAIL),
     Column("created_at", Instant, nullable=False),
-    Column("status", Text, nullable=False),
-    Column("token", Text),
-    Column("leased_until", Instant),
-    Column("attempts", Integer, nullable=False),
-    Column("published_at", Instant),
-    Column("lane", KEY, nullable=False, server_default=""),
     PrimaryKeyConstraint("id", name="pk_outbox"),
-    # The relay's claims: what is not finished, lane by lane.
-    Index(
-        "ix_outbox_lane",
-        "lane",
-        "id",
-        sqlite_where=text("published_at IS NULL"),
-        postgresql_where=text("published_at IS NULL"),
-    ),
-    # For people, and for how much waits.
-    Index(
-        "ix_outbox_unfinished",
-        "id",
-        sqlite_where=text("published_at IS NULL"),
-        postgresql_where=text("published_at IS NULL"),
-    ),
-    # The purge: what is.
-    Index(
-        "ix_outbox_published_at",
-        "published_at",
-        sqlite_where=text("published_at IS NOT NULL"),
-        postgresql_where=text("published_at IS NOT NULL"),
-    ),
 )
+"""The messages; never changed. Each has a row in one of the next two."""
+
+outbox_pending = Table(
+    "outbox_pending",
+    metadata,
+    Column("id", SERIAL, nullable=False, autoincrement=False),
+    Column("lane", KEY, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    PrimaryKeyConstraint("id", name="pk_outbox_pending"),
+    # The relay's claims: lane after lane, the first messages of each.
+    Index("ix_outbox_pending_lane", "lane", "id"),
+    postgresql_with=VACUUM_OFTEN,
+)
+"""The messages that wait, claimed or not; `attempts` counts those that failed."""
+
+outbox_finished = Table(
+    "outbox_finished",
+    metadata,
+    Column("id", SERIAL, nullable=False, autoincrement=False),
+    Column("status", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("published_at", Instant, nullable=False),
+    PrimaryKeyConstraint("id", name="pk_outbox_finished"),
+    # The purge.
+    Index("ix_outbox_finished_published_at", "published_at"),
+)
+"""The messages that were published or given up."""

@@ -1,0 +1,115 @@
+"""Messages as rows of the outbox: how they are put in, and how they are shown."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import exists, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from chfw_sr.service.ports import MessageKind, OutboxEntry, OutboxMessage, OutboxStatus
+
+from .dialects import SqlDialect
+from .tables import lanes, outbox, outbox_finished, outbox_pending
+
+MESSAGE = tuple(outbox.c)
+"""The columns of a message."""
+
+_KINDS = {kind.value: kind for kind in MessageKind}
+
+
+async def enqueue(
+    connection: AsyncConnection, dialect: SqlDialect, messages: Sequence[OutboxMessage], known_lanes: set[str]
+) -> set[str]:
+    """Put messages into the outbox; give the lanes that were not known.
+
+    Args:
+        connection: in a transaction that writes.
+        dialect: of the database.
+        messages: with ids from `reserve`.
+        known_lanes: that are in the database already, by a transaction that was committed or by this one.
+
+    Raises:
+        RuntimeError: if an id is there already, which is a defect.
+    """
+    if not messages:
+        return set()
+    new = {message.lane for message in messages} - known_lanes
+    if new:
+        statement = dialect.insert(lanes).on_conflict_do_nothing()
+        await connection.execute(statement, [{"lane": name} for name in sorted(new)])
+    rows = [
+        (
+            message.id,
+            message.kind.value,
+            message.recipient,
+            message.message_id,
+            message.type,
+            message.octets,
+            message.correlation_id,
+            message.headers or None,
+            message.created_at,
+        )
+        for message in messages
+    ]
+    try:
+        await dialect.load(connection, outbox, outbox.c.keys(), rows)
+        pending = [(message.id, message.lane, 0) for message in messages]
+        await dialect.load(connection, outbox_pending, outbox_pending.c.keys(), pending)
+    except Exception as error:
+        if dialect.is_duplicate(error):
+            raise RuntimeError("an id of the outbox is used already") from error
+        raise
+    return new
+
+
+def to_message(row: Sequence[Any]) -> OutboxMessage:
+    """Read a message from a row that begins with its columns."""
+    number, kind, recipient, message_id, code, octets, correlation_id, headers, created_at = row[: len(MESSAGE)]
+    return OutboxMessage(
+        number, _KINDS[kind], recipient, message_id, code, octets, created_at, correlation_id, headers or {}
+    )
+
+
+async def entries(connection: AsyncConnection, status: OutboxStatus | None, limit: int) -> Sequence[OutboxEntry]:
+    """Give the oldest messages (of one status), in order of id, with how far they have come.
+
+    Args:
+        connection: in a transaction that sees one moment.
+        status: None for all.
+        limit: of messages.
+    """
+    match status:
+        case None:
+            known = await _finished(connection, None, limit) + await _pending(connection, None, limit)
+        case OutboxStatus.READY | OutboxStatus.CLAIMED:
+            known = await _pending(connection, status, limit)
+        case _:
+            known = await _finished(connection, status, limit)
+    return sorted(known, key=lambda entry: entry.message.id)[:limit]
+
+
+async def _finished(connection: AsyncConnection, status: OutboxStatus | None, limit: int) -> list[OutboxEntry]:
+    finished = outbox_finished.c
+    query = select(*MESSAGE, finished.status, finished.attempts, finished.published_at)
+    query = query.join_from(outbox_finished, outbox, outbox.c.id == finished.id)
+    if status is not None:
+        query = query.where(finished.status == status.value)
+    rows = await connection.execute(query.order_by(finished.id).limit(limit))
+    return [OutboxEntry(to_message(row), OutboxStatus(row.status), row.attempts, row.published_at) for row in rows]
+
+
+async def _pending(connection: AsyncConnection, status: OutboxStatus | None, limit: int) -> list[OutboxEntry]:
+    """A claimed message counts the attempt that is under way."""
+    pending = outbox_pending.c
+    held = exists().where(lanes.c.lane == pending.lane, lanes.c.claimed_to >= pending.id)
+    query = select(*MESSAGE, pending.attempts, held.label("held"))
+    query = query.join_from(outbox_pending, outbox, outbox.c.id == pending.id)
+    if status is not None:
+        query = query.where(held if status is OutboxStatus.CLAIMED else ~held)
+    rows = await connection.execute(query.order_by(pending.id).limit(limit))
+    return [
+        OutboxEntry(
+            to_message(row), OutboxStatus.CLAIMED if row.held else OutboxStatus.READY, row.attempts + row.held, None
+        )
+        for row in rows
+    ]
