@@ -99,6 +99,7 @@ class Product:
         """The settings as environment, and none of the developer's own."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
         settings = self.world.settings | {
+            "requests_per_minute": "0",  # the load is one User's flood; a quota is a rule, not a cost
             "database_url": self.servers.postgresql.url,
             "amqp_url": self.servers.rabbitmq.url,
         }

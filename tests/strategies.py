@@ -49,6 +49,7 @@ from chfw_sr.messages import (
     ServiceResponse,
     Source,
     Stage,
+    Throttled,
     UpdateCampaignState,
     UpdatePilotPreferences,
     Window,
@@ -377,4 +378,6 @@ def alert_bodies(text=xml_text) -> st.SearchStrategy:
 
 def alerts(text=xml_text) -> st.SearchStrategy[Alert]:
     """DCC Alerts."""
-    return st.builds(Alert, recipient=euis(), body=alert_bodies(text))
+    counts = st.integers(0, 2**31 - 1)
+    throttled = st.none() | st.builds(Throttled, sequence_id=counts, count=counts)
+    return st.builds(Alert, recipient=euis(), body=alert_bodies(text), throttled=throttled)

@@ -127,6 +127,24 @@ class Settings(BaseSettings):
         int, Field(gt=0, le=65_535, description="Service Requests that a consumer may hold unacknowledged.")
     ] = 400
     delivery_limit: Annotated[int, Field(gt=0, description="Deliveries of one message before it is quarantined.")] = 20
+    requests_per_minute: Annotated[
+        int, Field(ge=0, description="Service Requests of one User, sustained, for each process (E906); 0: no limit.")
+    ] = 6_000
+    requests_at_once: Annotated[
+        int, Field(gt=0, description="Service Requests of one User in a burst after a silence, for each process.")
+    ] = 10_000
+    throttled_alert_seconds: Annotated[
+        float, Field(gt=0, description="How often a User beyond its quota is told so (N904), with the count.")
+    ] = 60.0
+    quarantined_per_minute: Annotated[
+        int, Field(ge=0, description="Inputs of nobody known that each process keeps; the rest is dropped; 0: all.")
+    ] = 600
+    quarantined_at_once: Annotated[
+        int, Field(gt=0, description="Inputs of nobody known that each process keeps in a burst after a silence.")
+    ] = 5_000
+    quarantine_limit: Annotated[
+        int, Field(gt=0, description="Newest inputs of nobody known that stay in quarantine; older ones are purged.")
+    ] = 20_000
     relay_batch: Annotated[int, Field(gt=0, description="Messages that the relay claims at once.")] = 1000
     relay_claims: Annotated[
         int, Field(gt=0, description="Claims that a relay has under way at once, each of other recipients.")

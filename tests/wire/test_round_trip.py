@@ -288,3 +288,10 @@ def test_an_alert_cannot_complete_a_request_that_is_not_offered():
     )
     with pytest.raises(Rejected, match=r"11\.99 is not offered here"):
         read_alert(alert(body).replace(b"11.23", b"11.99"))
+
+
+@pytest.mark.parametrize("name", ["ThrottledAlertSequenceId", "ThrottledAlertCount"])
+def test_a_throttled_alert_says_both_its_number_and_its_count(name) -> None:
+    octets = alert().replace(b"<sr:DCCAlert>", f"<sr:{name}>1</sr:{name}><sr:DCCAlert>".encode(), 1)
+    with pytest.raises(Rejected, match="go together"):
+        read_alert(octets)

@@ -10,6 +10,7 @@ from chfw_sr.service.clockwork import Clockwork
 from chfw_sr.service.observer import Observer
 from chfw_sr.service.ports import Clock, Publisher, Store
 from chfw_sr.service.processor import Processor
+from chfw_sr.service.quota import Fairness
 from chfw_sr.service.relay import Relay
 from chfw_sr.settings import Settings, SettingsError
 from chfw_sr.storage import migrations
@@ -33,6 +34,17 @@ def policy_of(settings: Settings) -> Policy:
         status_at=settings.status_at,
         zone=ZoneInfo(settings.time_zone),
         clock_tolerance=timedelta(seconds=settings.clock_tolerance_seconds),
+    )
+
+
+def fairness_of(settings: Settings) -> Fairness:
+    """Give the part of the settings that says how much one sender may send."""
+    return Fairness(
+        requests_per_minute=settings.requests_per_minute,
+        requests_at_once=settings.requests_at_once,
+        quarantined_per_minute=settings.quarantined_per_minute,
+        quarantined_at_once=settings.quarantined_at_once,
+        alert_interval=timedelta(seconds=settings.throttled_alert_seconds),
     )
 
 
@@ -92,6 +104,7 @@ def build_processor(
         policy=policy_of(settings),
         clock=clock,
         observer=observer,
+        fairness=fairness_of(settings),
     )
 
 
@@ -100,7 +113,13 @@ def build_clockwork(
 ) -> Clockwork:
     """Wire the clock-driven steps."""
     return Clockwork(
-        store=store, signer=signer, dcc=settings.dcc_eui, policy=policy_of(settings), clock=clock, observer=observer
+        store=store,
+        signer=signer,
+        dcc=settings.dcc_eui,
+        policy=policy_of(settings),
+        clock=clock,
+        observer=observer,
+        alert_interval=fairness_of(settings).alert_interval,
     )
 
 

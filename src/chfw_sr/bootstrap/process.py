@@ -20,6 +20,8 @@ from .probing import Probe
 
 PURGE_SECONDS = 60.0
 PURGED_AT_ONCE = 1000
+QUARANTINE_AT_ONCE = 100
+"""Each may have megabytes."""
 
 Jobs = dict[str, Coroutine[None, None, None]]
 """Loops that have not begun, by name."""
@@ -128,4 +130,5 @@ class Process:
 
     async def _purge(self) -> bool:
         before = self._clock.now() - timedelta(days=self.settings.keep_published_days)
-        return await self._store.outbox.purge(before, PURGED_AT_ONCE) == PURGED_AT_ONCE
+        old = await self._store.purge_quarantine(self.settings.quarantine_limit, QUARANTINE_AT_ONCE)
+        return await self._store.outbox.purge(before, PURGED_AT_ONCE) == PURGED_AT_ONCE or old == QUARANTINE_AT_ONCE

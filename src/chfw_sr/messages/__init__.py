@@ -16,6 +16,7 @@ from .alerts import (
     SafeLaunchSchedulePublished,
     ServiceRequestCompleted,
     ServiceRequestRejected,
+    Throttled,
 )
 from .base import unchecked
 from .catalogue import ALERTS, RESPONSES, SERVICE_REFERENCES, SRV, AlertCode, ResponseCode
@@ -131,6 +132,7 @@ __all__ = [
     "ServiceResponse",
     "Source",
     "Stage",
+    "Throttled",
     "UpdateCampaignState",
     "UpdatePilotPreferences",
     "UserStatus",

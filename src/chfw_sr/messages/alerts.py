@@ -157,11 +157,24 @@ AnyAlertBody = (
 )
 
 
+class Throttled(Message):
+    """Says that an alert stands for several of its kind (DUIS `ThrottledAlertSequenceId`, `ThrottledAlertCount`).
+
+    Attributes:
+        sequence_id: its number among such alerts to this User, from 1.
+        count: how many it stands for.
+    """
+
+    sequence_id: Count
+    count: Count
+
+
 class Alert(Message):
     """A DCC Alert for one User; its ResponseID is given when it is written."""
 
     recipient: EUI
     body: AnyAlertBody
+    throttled: Throttled | None = None
 
     @property
     def code(self) -> AlertCode:

@@ -136,6 +136,7 @@ class ResponseCode(StrEnum):
     E903 = "E903"
     E904 = "E904"
     E905 = "E905"
+    E906 = "E906"
     E110501 = "E110501"
     E110502 = "E110502"
     W110601 = "W110601"
@@ -205,6 +206,7 @@ RESPONSES: dict[ResponseCode, ResponseEntry] = {
     ResponseCode.E903: ResponseEntry("The RequestID was used before, with other content."),
     ResponseCode.E904: ResponseEntry("The RequestID's target is not this DCC."),
     ResponseCode.E905: ResponseEntry("This Service Request is not offered here."),
+    ResponseCode.E906: ResponseEntry("The User sends more than its quota: send again later, under a new RequestID."),
     ResponseCode.E110501: ResponseEntry("Campaign unknown, or not for this User."),
     ResponseCode.E110502: ResponseEntry("No Pilot Plan has been published yet."),
     ResponseCode.W110601: ResponseEntry("Preferences accepted, but for the hubs in the payload."),

@@ -17,10 +17,12 @@ from .conduct import Conduct
 from .dispatch import dispatch
 from .observer import Observer, Unobserved
 from .ports import Clock, Lease, Store, Unavailable
+from .throttling import conclude
 
 logger = logging.getLogger(__name__)
 
 CAMPAIGNS_A_TICK = 100
+USERS_A_TICK = 100
 
 REST = timedelta(minutes=1)
 """How long a campaign is left alone after its step met a defect."""
@@ -36,6 +38,7 @@ class Clockwork:
         policy: the settings that decisions depend on.
         clock: what time it is.
         observer: is told of every step.
+        alert_interval: how often a User that is refused by its quota is told so.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class Clockwork:
         policy: Policy,
         clock: Clock,
         observer: Observer | None = None,
+        alert_interval: timedelta = timedelta(minutes=1),
     ) -> None:
         self._store = store
         self._signer = signer
@@ -54,6 +58,7 @@ class Clockwork:
         self._policy = policy
         self._clock = clock
         self._observer = observer or Unobserved()
+        self._alert_interval = alert_interval
         self._resting: dict[CampaignID, datetime] = {}
 
     async def tick(self, lease: Lease | None = None) -> int:
@@ -72,7 +77,20 @@ class Clockwork:
             if campaign_id not in self._resting:
                 with bound_contextvars(campaign_id=campaign_id):
                     steps += await self._try(campaign_id, lease)
-        return steps
+        return steps + await self._tell_withheld(now, lease)
+
+    async def _tell_withheld(self, now: datetime, lease: Lease | None) -> int:
+        """Tell Users of refusals by quota that were not told one by one; give how many were told."""
+        users = await self._store.due_throttles(now, self._alert_interval, USERS_A_TICK)
+        if not users:
+            return 0
+        async with self._store.begin() as work:
+            if lease is not None:
+                await work.fence(lease)
+            alerts = await conclude(work, users, now, self._alert_interval)
+            await dispatch(work, alerts, now=now, dcc=self._dcc, signer=self._signer)
+            await work.commit()
+        return len(alerts)
 
     async def _try(self, campaign_id: CampaignID, lease: Lease | None) -> int:
         try:

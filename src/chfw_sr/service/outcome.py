@@ -16,6 +16,8 @@ class Ending(StrEnum):
     REFUSED = "Refused"
     REPEATED = "Repeated"
     QUARANTINED = "Quarantined"
+    DROPPED = "Dropped"
+    """As quarantined, but too many came: nothing is kept of it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,9 +27,14 @@ from .dispatch import dispatch
 from .observer import Observer, Unobserved
 from .outcome import DEFECT, Ending, Outcome
 from .ports import Claim, Claimed, ClaimStatus, Clock, Delivery, Quarantined, Store, Unavailable, UnitOfWork
+from .quota import Fairness, Gate, Turn
 from .senders import attribute
+from .throttling import withhold
 
 logger = logging.getLogger(__name__)
+
+_LEVELS = {Ending.QUARANTINED: logging.WARNING, Ending.DROPPED: logging.DEBUG}
+"""Of the line about each message; of those that are dropped, one line a batch is enough."""
 
 WRITTEN_AT_ONCE = 128
 """Service Responses that are written and signed in one go; what they tell is kept until then, and may be long."""
@@ -55,6 +60,7 @@ class Processor:
         policy: the settings that decisions depend on.
         clock: gives the instant of each batch.
         observer: is told of every batch.
+        fairness: how much one sender may send; without limits if absent.
     """
 
     def __init__(
@@ -67,6 +73,7 @@ class Processor:
         policy: Policy,
         clock: Clock,
         observer: Observer | None = None,
+        fairness: Fairness | None = None,
     ) -> None:
         self._store = store
         self._intake = intake
@@ -75,6 +82,8 @@ class Processor:
         self._policy = policy
         self._clock = clock
         self._observer = observer or Unobserved()
+        self._fairness = fairness or Fairness()
+        self._gate = Gate(self._fairness)
         self._trust = TrustStore(())
         self._trust_revision: int | None = None
 
@@ -90,6 +99,8 @@ class Processor:
         began = time.perf_counter()
         outcomes = await self._process(deliveries)
         self._observer.processed(outcomes, time.perf_counter() - began)
+        if dropped := sum(outcome.ending is Ending.DROPPED for outcome in outcomes):
+            logger.warning("a flood that nobody can be held to: %d of %d messages were dropped", dropped, len(outcomes))
         for outcome in outcomes:
             _log(outcome)
         return outcomes
@@ -154,13 +165,17 @@ class Processor:
 
     async def _transact(self, taken: Sequence[_Taken], now: datetime) -> list[Outcome]:
         outcomes: dict[int, Outcome] = {}
+        turn = self._gate.open(now)
         async with self._store.begin() as work:
             for batch in _without_repetition(taken):
-                outcomes |= await self._settle(work, batch, now)
+                outcomes |= await self._settle(work, batch, now, turn)
+            told = await withhold(work, turn.refused, now, self._fairness.alert_interval)
+            await dispatch(work, told, now=now, dcc=self._dcc, signer=self._signer)
             await work.commit()
+        turn.keep()
         return [outcomes[one.place] for one in taken]
 
-    async def _settle(self, work: UnitOfWork, batch: Sequence[_Taken], now: datetime) -> dict[int, Outcome]:
+    async def _settle(self, work: UnitOfWork, batch: Sequence[_Taken], now: datetime, turn: Turn) -> dict[int, Outcome]:
         """Take messages that all have different RequestIDs, in order."""
         claims = {
             one.place: Claim(one.intake.request_id, one.intake.digest)
@@ -169,7 +184,7 @@ class Processor:
         }
         claimed = dict(zip(claims, await work.claim(list(claims.values())), strict=True))
         admitted = {
-            one.place: self._admit(one.intake, claimed[one.place].status)
+            one.place: self._admit(one.intake, claimed[one.place].status, turn)
             for one in batch
             if isinstance(one.intake, Attributed) and claimed[one.place].status is not ClaimStatus.REPEAT
         }
@@ -180,9 +195,11 @@ class Processor:
         for one in batch:
             intake = one.intake
             if isinstance(intake, Unattributed):
-                answers.append(_refuse_unattributed(one.delivery, intake, now, aside))
+                answers.append(_refuse_unattributed(one.delivery, intake, now, aside, turn))
             elif one.place in admitted:
-                answer = await self._answer(work, one.delivery, intake, admitted[one.place], needs.get(one.place), now)
+                answer = await self._answer(
+                    work, one.delivery, intake, admitted[one.place], needs.get(one.place), now, turn
+                )
                 answer.claim = claims[one.place]
                 answers.append(answer)
             else:
@@ -204,6 +221,7 @@ class Processor:
         admitted: ServiceRequest | Rejected,
         needs: Needs | None,
         now: datetime,
+        turn: Turn,
     ) -> Answer:
         """Decide one verified request: its outcome, its Service Response, its alerts."""
         conduct = Conduct(work, now, self._policy)
@@ -216,7 +234,8 @@ class Processor:
             code, payload, reason, ending = decision.code, decision.payload, None, Ending.DONE
             assert code is not None
         except Rejected as rejection:
-            conduct.alerts.append(rejection_alert(intake, rejection))
+            told = turn.refused if rejection.code is ResponseCode.E906 else conduct.alerts
+            told.append(rejection_alert(intake, rejection))
             code, payload, reason, ending = rejection.code, rejection.fault(), rejection.reason, Ending.REFUSED
         return Answer(
             delivery,
@@ -225,8 +244,10 @@ class Processor:
             alerts=conduct.alerts,
         )
 
-    def _admit(self, intake: Attributed, status: ClaimStatus) -> ServiceRequest | Rejected:
-        """Check what lies between the signature and the User's role: schema verdict, E904, E903 (wire contract §6)."""
+    def _admit(self, intake: Attributed, status: ClaimStatus, turn: Turn) -> ServiceRequest | Rejected:
+        """Check what lies between signature and role: quota, schema verdict, E904, E903 (wire contract §6)."""
+        if not turn.admits(intake.request_id.originator):
+            return Rejected(ResponseCode.E906, f"{intake.request_id.originator} sends more than its quota")
         if isinstance(intake.outcome, Rejected):
             return intake.outcome
         if intake.request_id.target != self._dcc:
@@ -238,9 +259,13 @@ class Processor:
         return intake.outcome
 
 
-def _refuse_unattributed(delivery: Delivery, intake: Unattributed, now: datetime, aside: list[Quarantined]) -> Answer:
-    """Quarantine what nobody can be held to; whoever sent it is answered on its `reply_to` alone."""
+def _refuse_unattributed(
+    delivery: Delivery, intake: Unattributed, now: datetime, aside: list[Quarantined], turn: Turn
+) -> Answer:
+    """Quarantine what nobody can be held to, if there is room; it is answered on its `reply_to` alone."""
     rejection, request_id, srv = intake.rejection, intake.request_id, intake.srv
+    if not turn.keeps():
+        return Answer(delivery, Outcome(Ending.DROPPED, rejection.code, request_id, srv, rejection.reason))
     kept, letter = set_aside(delivery, rejection.code, rejection.reason, now)
     aside.append(kept)
     outcome = Outcome(Ending.QUARANTINED, rejection.code, request_id, srv, rejection.reason)
@@ -260,7 +285,7 @@ def _repeat(delivery: Delivery, intake: Attributed, claimed: Claimed) -> Answer:
 
 def _log(outcome: Outcome) -> None:
     """Write a line about a message whose fate is committed."""
-    level = logging.WARNING if outcome.ending is Ending.QUARANTINED else logging.INFO
+    level = _LEVELS.get(outcome.ending, logging.INFO)
     if logger.isEnabledFor(level):
         named = {
             "request_id": outcome.request_id,

@@ -2,11 +2,12 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 
-from chfw_sr.messages import CampaignID
+from chfw_sr.messages import EUI, CampaignID
+from chfw_sr.service.outcome import DEFECT
 from chfw_sr.service.ports import Lease, Outbox, Queries, Register, UnitOfWork
 
 from .dialects import LOCK_TIMEOUT_MS, dialect_of
@@ -15,6 +16,7 @@ from .processes import give_back, take_lease
 from .queries import SqlQueries
 from .register import SqlRegister
 from .tables import campaigns, quarantine
+from .throttles import due_throttles
 from .transactions import Database
 from .unit_of_work import SqlUnitOfWork
 
@@ -70,6 +72,18 @@ class SqlStore:
         async with self.database.read() as connection:
             earliest: datetime | None = await connection.scalar(select(func.min(campaigns.c.due_at)))
         return earliest
+
+    async def due_throttles(self, now: datetime, interval: timedelta, limit: int) -> Sequence[EUI]:
+        """Give up to `limit` Users from whom alerts are withheld that are due, or due later than an interval hence."""
+        async with self.database.read() as connection:
+            return await due_throttles(connection, now, interval, limit)
+
+    async def purge_quarantine(self, keep: int, limit: int) -> int:
+        """Delete up to `limit` quarantined inputs older than the newest `keep`, but none that met a defect of ours."""
+        newest = select(quarantine.c.id).where(quarantine.c.code != DEFECT).order_by(quarantine.c.id.desc())
+        old = newest.offset(keep).limit(limit).scalar_subquery()
+        async with self.database.write() as connection:
+            return (await connection.execute(delete(quarantine).where(quarantine.c.id.in_(old)))).rowcount
 
     async def mark_replayed(self, item_id: int, at: datetime) -> None:
         """Note that a quarantined input was sent in again."""

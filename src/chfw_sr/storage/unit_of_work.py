@@ -4,7 +4,7 @@ What was asked for is kept, and what is changed is changed there; the database i
 that is not known, and before the commit. So the order in which requests are decided costs no statements.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
@@ -12,7 +12,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chfw_sr.campaign.changes import Change
 from chfw_sr.campaign.facts import Facts, Needs
-from chfw_sr.service.ports import Cause, Claim, Claimed, InboxRecord, Lease, OutboxMessage, Quarantined, Unavailable
+from chfw_sr.messages import EUI
+from chfw_sr.service.ports import (
+    Cause,
+    Claim,
+    Claimed,
+    InboxRecord,
+    Lease,
+    OutboxMessage,
+    Quarantined,
+    Throttle,
+    Unavailable,
+)
 
 from .changes import ChangeMaker
 from .facts import FactFinder
@@ -21,6 +32,7 @@ from .post import enqueue
 from .processes import beat, is_held
 from .safe_launch import SafeLaunches
 from .tables import quarantine
+from .throttles import lock_throttles, save_throttles
 from .transactions import Database
 from .workspace import Known, Pending, follow
 from .writing import write
@@ -143,6 +155,16 @@ class SqlUnitOfWork:
         ]
         with self._open():
             await self._database.dialect.bulk_insert(self._connection, quarantine, rows)
+
+    async def throttles(self, users: Sequence[EUI]) -> Mapping[EUI, Throttle]:
+        """Give what is remembered of each User that was refused by its quota, and lock it."""
+        with self._open():
+            return await lock_throttles(self._connection, self._database.dialect, users)
+
+    async def save_throttles(self, throttles: Sequence[Throttle]) -> None:
+        """Remember what was asked for here, as it has become."""
+        with self._open():
+            await save_throttles(self._connection, throttles)
 
     async def fence(self, lease: Lease) -> None:
         """Make sure that a lease has not changed hands; until this unit of work ends, it cannot.

@@ -36,6 +36,7 @@ from chfw_sr.messages import (
     ServiceResponse,
     Source,
     Stage,
+    Throttled,
     parse_device_list,
     parse_eui,
 )
@@ -164,7 +165,18 @@ def _alert(valid: Valid) -> tuple[Alert, ResponseID, datetime]:
     if token(message[0]) != body.code:
         raise invalid(message[0], f"the DCCAlertCode is {token(message[0])}; the alert is {body.code}'s")
     response_id = ResponseID.parse(text(header["ResponseID"]))
-    return Alert(recipient=response_id.target, body=body), response_id, instant(header["ResponseDateTime"])
+    alert = Alert(recipient=response_id.target, body=body, throttled=_throttled(message))
+    return alert, response_id, instant(header["ResponseDateTime"])
+
+
+def _throttled(message: Element) -> Throttled | None:
+    found = fields(message)
+    sequence_id, count = found.get("ThrottledAlertSequenceId"), found.get("ThrottledAlertCount")
+    if sequence_id is None and count is None:
+        return None
+    if sequence_id is None or count is None:
+        raise invalid(message, "ThrottledAlertSequenceId and ThrottledAlertCount go together")
+    return Throttled(sequence_id=number(sequence_id), count=number(count))
 
 
 def _opened(valid: Valid, kind: str) -> tuple[Fields, Element]:

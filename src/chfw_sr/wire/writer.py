@@ -39,6 +39,7 @@ from chfw_sr.messages import (
     ServiceRequestCompleted,
     ServiceRequestRejected,
     ServiceResponse,
+    Throttled,
     UpdateCampaignState,
     UpdatePilotPreferences,
 )
@@ -97,12 +98,19 @@ def write_alerts(
 
 
 def _unsigned_alert(alert: Alert, response_id: str, moment: str) -> bytes:
-    body = alert.body
+    body, throttled = alert.body, alert.throttled
     return (
         f"{_RESPONSE}<sr:ResponseID>{response_id}</sr:ResponseID><sr:ResponseCode>I0</sr:ResponseCode>"
         f"<sr:ResponseDateTime>{moment}</sr:ResponseDateTime></sr:Header><sr:Body><sr:DCCAlertMessage>"
-        f"<sr:DCCAlertCode>{body.code}</sr:DCCAlertCode><sr:DCCAlert>{_ALERTS[type(body)](body)}</sr:DCCAlert>"
+        f"<sr:DCCAlertCode>{body.code}</sr:DCCAlertCode>{'' if throttled is None else _throttled(throttled)}"
+        f"<sr:DCCAlert>{_ALERTS[type(body)](body)}</sr:DCCAlert>"
         "</sr:DCCAlertMessage></sr:Body></sr:Response>".encode()
+    )
+
+
+def _throttled(throttled: Throttled) -> str:
+    return element("ThrottledAlertSequenceId", str(throttled.sequence_id)) + element(
+        "ThrottledAlertCount", str(throttled.count)
     )
 
 

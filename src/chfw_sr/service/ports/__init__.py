@@ -35,6 +35,7 @@ from .queries import (
 )
 from .register import ImportCount, Register, UserRecord
 from .store import Store
+from .throttles import LONG_AGO, Throttle
 from .unit_of_work import Cause, Lease, UnitOfWork
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "HEADER_CODE",
     "HEADER_REASON",
     "HEADER_RECEIVED",
+    "LONG_AGO",
     "REPLY_LANES",
     "ActivationRow",
     "CampaignView",
@@ -74,6 +76,7 @@ __all__ = [
     "Register",
     "SilentHub",
     "Store",
+    "Throttle",
     "Unavailable",
     "UnitOfWork",
     "UserRecord",

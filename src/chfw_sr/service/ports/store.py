@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
-from chfw_sr.messages import CampaignID
+from chfw_sr.messages import EUI, CampaignID
 
 from .outbox import Outbox
 from .queries import Queries
@@ -41,6 +41,18 @@ class Store(Protocol):
 
     async def next_due(self) -> datetime | None:
         """Give when the next clock-driven step of any campaign is due."""
+        ...
+
+    async def due_throttles(self, now: datetime, interval: timedelta, limit: int) -> Sequence[EUI]:
+        """Give up to `limit` Users from whom alerts are withheld that are due, or due later than an interval hence."""
+        ...
+
+    async def purge_quarantine(self, keep: int, limit: int) -> int:
+        """Delete up to `limit` quarantined inputs older than the newest `keep`, but none that met a defect of ours.
+
+        Returns:
+            How many were deleted.
+        """
         ...
 
     async def mark_replayed(self, item_id: int, at: datetime) -> None:

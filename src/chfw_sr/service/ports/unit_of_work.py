@@ -1,16 +1,17 @@
 """The unit of work: one transaction, and the lease that can fence it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from chfw_sr.campaign.changes import Change
 from chfw_sr.campaign.facts import Facts, Needs
-from chfw_sr.messages import RequestID
+from chfw_sr.messages import EUI, RequestID
 
 from .inbox import Claim, Claimed, InboxRecord, Quarantined
 from .outbox import OutboxMessage
+from .throttles import Throttle
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,17 @@ class UnitOfWork(Protocol):
 
     async def quarantine(self, items: Sequence[Quarantined]) -> None:
         """Keep input that could not be attributed."""
+        ...
+
+    async def throttles(self, users: Sequence[EUI]) -> Mapping[EUI, Throttle]:
+        """Give what is remembered of each User that was refused by its quota, and lock it; of others, that it is none.
+
+        Locks are taken in order of EUI; nothing else is locked after them.
+        """
+        ...
+
+    async def save_throttles(self, throttles: Sequence[Throttle]) -> None:
+        """Remember what was asked for here, as it has become."""
         ...
 
     async def fence(self, lease: Lease) -> None:

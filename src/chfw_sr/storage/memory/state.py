@@ -20,6 +20,7 @@ from chfw_sr.service.ports import (
     OutboxMessage,
     OutboxStatus,
     Quarantined,
+    Throttle,
     UserRecord,
 )
 
@@ -188,6 +189,7 @@ class State:
     numbers: MutableMapping[str, int] = field(default_factory=dict)
     leases: MutableMapping[str, Lease] = field(default_factory=dict)
     beats: MutableMapping[str, datetime] = field(default_factory=dict)
+    throttles: MutableMapping[EUI, Throttle] = field(default_factory=dict)
 
     def draft(self) -> "State":
         """Lay a draft over every table."""

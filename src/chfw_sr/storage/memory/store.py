@@ -1,6 +1,6 @@
 """The store in memory: its unit of work, and the three doors put together."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -9,6 +9,7 @@ from chfw_sr.campaign.changes import Change
 from chfw_sr.campaign.clock import due_at
 from chfw_sr.campaign.facts import Facts, Needs
 from chfw_sr.messages import EUI, CampaignID
+from chfw_sr.service.outcome import DEFECT
 from chfw_sr.service.ports import (
     Cause,
     Claim,
@@ -21,6 +22,7 @@ from chfw_sr.service.ports import (
     Quarantined,
     Queries,
     Register,
+    Throttle,
     Unavailable,
     UnitOfWork,
 )
@@ -77,6 +79,20 @@ class MemoryStore:
     async def next_due(self) -> datetime | None:
         """Give when the next clock-driven step of any campaign is due."""
         return next((at for at, _ in self._due()), None)
+
+    async def due_throttles(self, now: datetime, interval: timedelta, limit: int) -> Sequence[EUI]:
+        """Give up to `limit` Users from whom alerts are withheld that are due, or due later than an interval hence."""
+        known = self._database.committed.throttles.values()
+        return sorted(each.user for each in known if each.withheld and not now < each.due_at <= now + interval)[:limit]
+
+    async def purge_quarantine(self, keep: int, limit: int) -> int:
+        """Delete up to `limit` quarantined inputs older than the newest `keep`, but none that met a defect of ours."""
+        async with self._database.write() as state:
+            kept = [number for number, item in state.quarantine.items() if item.code != DEFECT]
+            old = sorted(kept, reverse=True)[keep : keep + limit]
+            for number in old:
+                del state.quarantine[number]
+        return len(old)
 
     async def mark_replayed(self, item_id: int, at: datetime) -> None:
         """Note that a quarantined input was sent in again."""
@@ -204,6 +220,17 @@ class MemoryUnitOfWork:
         for item in items:
             number = state.next_number("quarantine")
             state.quarantine[number] = replace(item, id=number)
+
+    async def throttles(self, users: Sequence[EUI]) -> Mapping[EUI, Throttle]:
+        """Give what is remembered of each User that was refused by its quota."""
+        state = await self._state()
+        return {user: state.throttles.get(user, Throttle(user)) for user in users}
+
+    async def save_throttles(self, throttles: Sequence[Throttle]) -> None:
+        """Remember what was asked for here, as it has become."""
+        state = await self._state()
+        for each in throttles:
+            state.throttles[each.user] = each
 
     async def fence(self, lease: Lease) -> None:
         """Make sure that a lease has not changed hands; until this unit of work ends, it cannot.

@@ -6,7 +6,7 @@ Every index serves a query that is named beside it.
 from .base import metadata
 from .campaigns import LIVE, campaign_hubs, campaigns, cells, participations
 from .outbox import lanes, outbox, outbox_finished, outbox_pending
-from .processes import beats, counters, leases
+from .processes import beats, counters, leases, throttles
 from .records import activations, history, inbox, quarantine
 from .register import certificates, hubs, users
 
@@ -30,5 +30,6 @@ __all__ = [
     "outbox_pending",
     "participations",
     "quarantine",
+    "throttles",
     "users",
 ]

@@ -31,6 +31,18 @@ leases = Table(
 )
 """What one process at a time holds; `''` holds what was given back."""
 
+throttles = Table(
+    "throttles",
+    metadata,
+    Column("eui", KEY, nullable=False),
+    Column("due_at", Instant, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("withheld", BigInteger, nullable=False),
+    Column("request_id", KEY),
+    PrimaryKeyConstraint("eui", name="pk_throttles"),
+)
+"""Refusals by quota of which a User is told together: one row a User that was ever refused so."""
+
 beats = Table(
     "beats",
     metadata,
