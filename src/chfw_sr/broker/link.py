@@ -83,14 +83,15 @@ class PacedLink(ABC, Generic[Connection]):
         """
         await self.drop()
         await self._turn()
+        call = self._call = self._dial()
         try:
             with unavailable_if_lost(self.server):
                 async with asyncio.timeout(self.server.timeout_seconds):
-                    self._call = self._dial()
-                    result = await set_up(await self._call.connect())
+                    result = await set_up(await call.connect())
             self._check_open()
         except BaseException:
             self._failures += 1
+            self._call = call  # `close` takes it away while it is being made, and hangs up what is not there yet
             await self.drop()
             raise
         finally:
