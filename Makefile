@@ -8,7 +8,7 @@ DEMO := demo-out
 
 .PHONY: help demo demo-live test test-faults bench bench-quick bench-million bench-flat fuzz mutants
 .PHONY: lint audit sbom format lock fixtures docs asyncapi-check clean
-.PHONY: help demo test test-faults bench bench-quick bench-million bench-flat fuzz mutants lint audit sbom format lock fixtures docs clean
+.PHONY: help demo test test-faults bench bench-quick bench-million bench-flat fuzz mutants model lint audit sbom format lock fixtures docs clean
 .PHONY: help demo test test-faults bench bench-quick bench-million bench-flat lint audit sbom format lock fixtures docs clean asyncapi-check wheel-check
 
 help:
@@ -20,6 +20,7 @@ help:
 	@echo "make bench-million, bench-flat  a million alerts; ten million hubs (20 GB of disk)"
 	@echo "make fuzz      a coverage-guided fuzzer on octets -> request (RUNS, SEED; Linux)"
 	@echo "make mutants   100,000 mutants of signed documents before our verifier and two others (MUTANTS, SEED; Linux)"
+	@echo "make model     2,000 whole campaigns at random against a simple model (EXAMPLES)"
 	@echo "make lint      ruff, mypy, import layers"
 	@echo "make audit     bandit, and known vulnerabilities of everything that is locked (needs the network, fails without)"
 	@echo "make sbom      what a release is made of: build/sbom.json (CycloneDX)"
@@ -114,6 +115,10 @@ fuzz: $(VENV)/fuzz
 MUTANTS ?= 100000
 mutants: $(VENV)/fuzz
 	PYTHONPATH=. $(BIN)/python -m tests.fuzz.verifiers --mutants $(MUTANTS) --seed $(SEED)
+
+EXAMPLES ?= 2000
+model: $(VENV)/dev
+	CHFW_SR_MODEL_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest tests/model -n 0 -o timeout=0 --hypothesis-seed=$(SEED)
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .

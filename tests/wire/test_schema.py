@@ -392,6 +392,13 @@ def test_lxml_has_the_word_where_the_explainer_finds_no_fault(monkeypatch):
     assert refused.value.path == "/sr:Request/sr:Header/sr:ServiceReference"
 
 
+@pytest.mark.parametrize("year", ["9" * 12, "-" + "9" * 12, "9" * 5000])
+def test_a_value_that_the_explainer_fails_on_is_explained_by_lxml(year):
+    # Found by fuzzing: a year of many digits is an overflow to the explainer.
+    refused = fault(report(activation(at=f"{year}-01-01T00:00:00Z")))
+    assert refused.path.endswith("/sr:ActivationDateTime")
+
+
 def test_many_threads_get_the_verdicts_that_are_theirs():
     good, bad = [signed(), alert(), response()], [request(header=""), request(version="4"), preferences("x")]
     start = threading.Barrier(8)
