@@ -11,13 +11,13 @@ import typer
 
 from chfw_sr.client import ContradictoryAlert, ReceivedAlert
 from chfw_sr.client.opening import Access
-from chfw_sr.messages import EUI, AlertCode
+from chfw_sr.messages import EUI, AlertCode, instant_text
 from chfw_sr.settings import Settings
 
 from .access import DccCertificateOption, JournalOption, access_of, client_of
 from .app import CommandError, ExitCode, command, command_group, settings_of
 from .hubs import eui_argument
-from .output import Json, cell, instant, note, record, visible
+from .output import Json, cell, note, record, visible
 
 alerts = command_group("alerts", "What a User is told, as it comes.")
 
@@ -93,7 +93,7 @@ def _as_json(alert: ReceivedAlert) -> str:
     found: dict[str, Json] = {
         "id": str(alert.id),
         "code": str(alert.code),
-        "at": instant(alert.at),
+        "at": instant_text(alert.at),
         "campaign_id": alert.campaign_id,
         "body": record(alert.body),
     }
@@ -102,7 +102,7 @@ def _as_json(alert: ReceivedAlert) -> str:
 
 def _line(alert: ReceivedAlert) -> str:
     said = ", ".join(f"{name}={_short(cell(value))}" for name, value in record(alert.body).items() if value is not None)
-    return visible(f"{instant(alert.at)}  {alert.code:<4}  {said}")
+    return visible(f"{instant_text(alert.at)}  {alert.code:<4}  {said}")
 
 
 def _short(text: str) -> str:

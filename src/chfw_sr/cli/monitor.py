@@ -20,11 +20,11 @@ from chfw_sr import bootstrap
 from chfw_sr.bootstrap.depths import QueueDepths
 from chfw_sr.campaign.model import Campaign, Cell
 from chfw_sr.campaign.status import counts
-from chfw_sr.messages import Phase, PhaseCounts
+from chfw_sr.messages import Phase, PhaseCounts, instant_text
 from chfw_sr.service.ports import DEPTH_LIMIT, Depths, InboxEntry, Quarantined, Store, Unavailable
 
 from .app import app, command, settings_of
-from .output import cell, instant
+from .output import cell
 from .report.summary import PHASES, upcoming
 
 NEWEST = 500
@@ -114,7 +114,7 @@ def frame(seen: Snapshot, before: Snapshot | None) -> RenderableType:
         seen: what to show.
         before: the snapshot before it, which rates are measured against.
     """
-    parts: list[RenderableType] = [Text(f"chfw-sr  {instant(seen.at.replace(microsecond=0))}", style="bold")]
+    parts: list[RenderableType] = [Text(f"chfw-sr  {instant_text(seen.at.replace(microsecond=0))}", style="bold")]
     parts.append(_panel("Campaigns", _campaigns(seen, before)))
     parts.append(_panel("Flow", _flow(seen, before)))
     parts.append(_panel("Refused lately", _refusals(seen)))
@@ -141,7 +141,7 @@ def _campaigns(seen: Snapshot, before: Snapshot | None) -> RenderableType:
         return Text("no live campaign", style="dim")
     table = _table("campaign", "stage", "", "devices", "activated", "failed", "pending", "a minute", "next")
     for each in seen.running:
-        following = next((f"{instant(one.at)} {one.what}" for one in upcoming(each.campaign) if one.at), "")
+        following = next((f"{instant_text(one.at)} {one.what}" for one in upcoming(each.campaign) if one.at), "")
         waiting = following or next((one.what for one in upcoming(each.campaign)), "")
         if not each.phases:
             table.add_row(each.campaign.campaign_id, each.campaign.stage, "", "", "", "", "", "", waiting)

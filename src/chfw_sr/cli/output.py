@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from types import NoneType
 from typing import Annotated
@@ -20,6 +20,8 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
+
+from chfw_sr.messages import instant_text
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
@@ -60,7 +62,7 @@ def plain(value: object) -> Json:
         case bytes():
             result = value.hex()
         case datetime():
-            result = instant(value)
+            result = instant_text(value)
         case Mapping():
             result = {str(key): plain(each) for key, each in value.items()}
         case frozenset():
@@ -90,11 +92,6 @@ def record(value: object) -> dict[str, Json]:
     if not isinstance(result, dict):
         raise TypeError(f"{type(value).__name__} has no fields")
     return result
-
-
-def instant(at: datetime) -> str:
-    """Write a date and time in UTC, with `Z`."""
-    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def print_json(value: object) -> None:

@@ -9,14 +9,14 @@ from typing import Annotated
 import typer
 
 from chfw_sr import bootstrap
-from chfw_sr.messages import EUI
+from chfw_sr.messages import EUI, instant_text
 from chfw_sr.service.outcome import Outcome
 from chfw_sr.service.replay import StepResult
 from chfw_sr.service.scenario import SCENARIO_FILE, Scenario, ScenarioError, read_scenario
 from chfw_sr.settings import Settings
 
 from .app import CommandError, ExitCode, app, command, settings_of
-from .output import JsonOption, instant, note, print_json, print_table
+from .output import JsonOption, note, print_json, print_table
 from .queues import quarantine_app
 
 DATABASE_FILE = "replay.sqlite3"
@@ -166,7 +166,7 @@ def _rows(results: Sequence[StepResult], scenario: Scenario, folder: Path) -> It
         if result.step.file is not None:
             what = f"{folder.name}/{result.step.file.name}" + (f": {what}" if what else "")
         outcome = result.outcomes[0] if result.outcomes else None
-        row = _row(result.number, instant(result.at), what or "the clock runs", outcome, result.alerts, names)
+        row = _row(result.number, instant_text(result.at), what or "the clock runs", outcome, result.alerts, names)
         yield row | {"unmet": list(result.unmet)}
 
 

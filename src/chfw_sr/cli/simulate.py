@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from chfw_sr import bootstrap
 from chfw_sr.campaign.model import Hub
-from chfw_sr.messages import CampaignID
+from chfw_sr.messages import CampaignID, instant_text
 from chfw_sr.service.registration import read_users
 from chfw_sr.service.replay import ManualClock
 from chfw_sr.settings import Settings
@@ -31,7 +31,7 @@ from chfw_sr.simulation import (
 from chfw_sr.simulation.folder import DCC_CERTIFICATE, DCC_KEY, USERS_FILE
 
 from .app import CommandError, ExitCode, command, command_group, settings_of
-from .output import instant, note, print_table
+from .output import note, print_table
 
 simulate_app = command_group("simulate", "Play a whole campaign with simulated Suppliers, CSPs and hubs.")
 
@@ -110,7 +110,7 @@ async def _embedded(
         timetable = _timetable(minutes)
         clock = bootstrap.SystemClock() if minutes else ManualClock(timetable.begins)
         site = EmbeddedSite(settings, store, prepared.signers, clock)
-        note(f"{campaign_id} begins {instant(timetable.begins)} and is to end {instant(timetable.after(1))}")
+        note(f"{campaign_id} begins {instant_text(timetable.begins)} and is to end {instant_text(timetable.after(1))}")
         await play(Simulation(prepared.nation, campaign_id, timetable), site)
         return site.tally
 

@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
+from chfw_sr.messages import instant_text
 from chfw_sr.service.ports import Store, UserRecord
 from chfw_sr.service.registration import read_users
 
 from .app import command, command_group, settings_of, with_store
-from .output import Json, JsonOption, instant, note, print_json, print_table, record
+from .output import Json, JsonOption, note, print_json, print_table, record
 from .topology import declare
 
 users_app = command_group("users", "Register and list Users and their certificates.")
@@ -97,9 +98,9 @@ def _user(each: UserRecord) -> dict[str, Json]:
         {
             "issuer": trusted.certificate.issuer.rfc4514_string(),
             "serial_number": str(trusted.certificate.serial_number),
-            "not_before": instant(trusted.certificate.not_valid_before_utc),
-            "not_after": instant(trusted.certificate.not_valid_after_utc),
-            "revoked_at": instant(trusted.revoked_at) if trusted.revoked_at else None,
+            "not_before": instant_text(trusted.certificate.not_valid_before_utc),
+            "not_after": instant_text(trusted.certificate.not_valid_after_utc),
+            "revoked_at": instant_text(trusted.revoked_at) if trusted.revoked_at else None,
         }
         for trusted in each.certificates
     ]

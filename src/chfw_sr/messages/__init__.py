@@ -68,6 +68,7 @@ from .values import (
     Stage,
     UserStatus,
     Window,
+    instant_text,
 )
 
 __all__ = [
@@ -137,6 +138,7 @@ __all__ = [
     "UpdatePilotPreferences",
     "UserStatus",
     "Window",
+    "instant_text",
     "parse_campaign_id",
     "parse_device_list",
     "parse_eui",

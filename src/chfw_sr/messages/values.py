@@ -17,6 +17,17 @@ def _utc(value: datetime) -> datetime:
     return value.astimezone(UTC)
 
 
+def instant_text(at: datetime) -> str:
+    """Write a date and time in UTC with `Z`; a fraction of a second only if there is one.
+
+    Args:
+        at: aware.
+
+    Source: wire contract §1 (dateTime).
+    """
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
 Instant = Annotated[datetime, AfterValidator(_utc)]
 """An aware date and time, kept in UTC."""
 

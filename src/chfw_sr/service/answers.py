@@ -13,6 +13,7 @@ from chfw_sr.messages import (
     ServiceRequest,
     ServiceRequestRejected,
     ServiceResponse,
+    instant_text,
 )
 from chfw_sr.wire import Attributed, Signer, Unattributed, write_responses
 
@@ -134,6 +135,6 @@ def set_aside(delivery: Delivery, code: str, reason: str, now: datetime) -> tupl
         type=code,
         octets=delivery.octets,
         correlation_id=delivery.correlation_id,
-        headers={HEADER_CODE: code, HEADER_REASON: reason, HEADER_RECEIVED: now.isoformat()},
+        headers={HEADER_CODE: code, HEADER_REASON: reason, HEADER_RECEIVED: instant_text(now)},
     )
     return kept, letter

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from chfw_sr.campaign.changes import CampaignSaved, ParticipationSaved, RecordedActivation
-from chfw_sr.messages import EUI, ActivationResult, CampaignID
+from chfw_sr.messages import EUI, ActivationResult, CampaignID, instant_text
 from chfw_sr.service.ports import Cause
 
 LINE = ("at", "kind", "campaign_id", "user_eui", "hub", "request_id", "detail")
@@ -63,7 +63,7 @@ def activation_line(one: RecordedActivation, cause: Cause) -> Values:
     kind = "Activated" if activation.result is ActivationResult.SUCCESS else "ActivationFailed"
     detail = _detail(
         firmware_version=activation.firmware_version,
-        activated_at=activation.at.isoformat(),
+        activated_at=instant_text(activation.at),
         failure_reason=activation.failure_reason,
     )
     return cause.at, kind, one.campaign_id, None, activation.device_id, name_of(cause), detail

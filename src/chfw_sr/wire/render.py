@@ -6,9 +6,9 @@ returns escaped. A test holds it equal to what a general canonicaliser gives.
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
-from chfw_sr.messages import EUI, CampaignStatus, Period, PhaseCounts, PilotPreferencesWarning, Window
+from chfw_sr.messages import EUI, CampaignStatus, Period, PhaseCounts, PilotPreferencesWarning, Window, instant_text
 
 _SPECIAL = re.compile("[^\t\n\x20-%'-;=?-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#xD;"}
@@ -25,17 +25,6 @@ def text(value: str) -> str:
 
 def _escape(match: re.Match[str]) -> str:
     return _ESCAPES.get(match[0], "\N{REPLACEMENT CHARACTER}")
-
-
-def instant(value: datetime) -> str:
-    """Write a date and time in UTC with `Z`; a fraction of a second only if there is one.
-
-    Args:
-        value: aware.
-
-    Source: wire contract §1 (dateTime).
-    """
-    return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def element(name: str, value: str) -> str:
@@ -65,7 +54,7 @@ def _window(value: Window) -> str:
 
 def period_content(start: datetime, end: datetime) -> str:
     """Write StartDateTime and EndDateTime."""
-    return element("StartDateTime", instant(start)) + element("EndDateTime", instant(end))
+    return element("StartDateTime", instant_text(start)) + element("EndDateTime", instant_text(end))
 
 
 def period(name: str, value: Period | None) -> str:
@@ -93,7 +82,7 @@ def status(value: CampaignStatus) -> str:
         element("CampaignID", value.campaign_id)
         + element("Stage", value.stage)
         + element("FirmwareVersion", text(value.firmware_version))
-        + element("AsOf", instant(value.as_of))
+        + element("AsOf", instant_text(value.as_of))
         + _counts("Pilot", value.pilot)
         + ("" if value.safe_launch is None else _counts("SafeLaunch", value.safe_launch)),
     )

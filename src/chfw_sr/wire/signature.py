@@ -19,13 +19,12 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
-from chfw_sr.messages import EUI, Rejected, RequestID, ResponseCode, ResponseID
+from chfw_sr.messages import EUI, Rejected, RequestID, ResponseCode, ResponseID, instant_text
 
 from .canonical import ALGORITHM, content
 from .header import only_text
 from .namespaces import REQUEST, SIGNATURE, Element, path_of
 from .parse import Parsed
-from .render import instant
 from .schema import Valid
 from .signer import Signer
 from .trust import TrustedCertificate, TrustStore
@@ -177,11 +176,11 @@ def _usable(trusted: TrustedCertificate, originator: EUI, now: datetime) -> ec.E
     if trusted.holder != originator:
         raise _refused(f"the certificate is of {trusted.holder}, not of the originator {originator}")
     if now < trusted.not_before:
-        raise _refused(f"the certificate holds from {instant(trusted.not_before)} only")
+        raise _refused(f"the certificate holds from {instant_text(trusted.not_before)} only")
     if now > trusted.not_after:
-        raise _refused(f"the certificate expired at {instant(trusted.not_after)}")
+        raise _refused(f"the certificate expired at {instant_text(trusted.not_after)}")
     if trusted.revoked_at is not None and trusted.revoked_at <= now:
-        raise _refused(f"the certificate was revoked at {instant(trusted.revoked_at)}")
+        raise _refused(f"the certificate was revoked at {instant_text(trusted.revoked_at)}")
     if not trusted.may_sign:
         raise _refused("the certificate's key usage has no digitalSignature")
     if trusted.public_key is None:

@@ -42,10 +42,11 @@ from chfw_sr.messages import (
     Throttled,
     UpdateCampaignState,
     UpdatePilotPreferences,
+    instant_text,
 )
 
 from .namespaces import SCHEMA_VERSION, SR
-from .render import devices, element, instant, optional, period, schedule, status, text, warning
+from .render import devices, element, optional, period, schedule, status, text, warning
 from .signer import Signer
 
 _ROOT: Final = f' xmlns:sr="{SR}" schemaVersion="{SCHEMA_VERSION}"><sr:Header>'
@@ -68,7 +69,7 @@ def write_alert(alert: Alert, response_id: ResponseID, at: datetime, signer: Sig
 
     Source: wire contract §5.
     """
-    return signer.envelop(_unsigned_alert(alert, str(response_id), instant(at)))
+    return signer.envelop(_unsigned_alert(alert, str(response_id), instant_text(at)))
 
 
 def write_alerts(
@@ -87,7 +88,7 @@ def write_alerts(
 
     Source: wire contract §1 (ResponseID) and §5.
     """
-    moment = instant(at)
+    moment = instant_text(at)
     written: list[tuple[str, bytes]] = []
     for first in range(0, len(numbered), _TOGETHER):
         some = numbered[first : first + _TOGETHER]
@@ -150,7 +151,7 @@ def _unsigned_response(response: ServiceResponse) -> bytes:
         f"{_RESPONSE}<sr:RequestID>{request_id}</sr:RequestID>"
         f"<sr:ResponseID>{request_id.target}:{request_id.originator}:{request_id.counter}</sr:ResponseID>"
         f"<sr:ResponseCode>{response.code}</sr:ResponseCode>"
-        f"<sr:ResponseDateTime>{instant(response.at)}</sr:ResponseDateTime></sr:Header><sr:Body><sr:ResponseMessage>"
+        f"<sr:ResponseDateTime>{instant_text(response.at)}</sr:ResponseDateTime></sr:Header><sr:Body><sr:ResponseMessage>"
         f"{_references(response.srv)}{'' if payload is None else _PAYLOADS[type(payload)](payload)}"
         "</sr:ResponseMessage></sr:Body></sr:Response>".encode()
     )
@@ -219,7 +220,7 @@ def _activation(activation: Activation) -> str:
         "Activation",
         element("DeviceID", activation.device_id)
         + element("FirmwareVersion", text(activation.firmware_version))
-        + element("ActivationDateTime", instant(activation.at))
+        + element("ActivationDateTime", instant_text(activation.at))
         + element("Result", activation.result)
         + optional("FailureReason", activation.failure_reason),
     )
@@ -237,7 +238,7 @@ def _preferences(body: UpdatePilotPreferences) -> str:
 
 def _published_plan(body: PublishPilotPlan) -> str:
     return (
-        element("ResponseDeadline", instant(body.response_deadline))
+        element("ResponseDeadline", instant_text(body.response_deadline))
         + schedule("DefaultPilotSchedule", body.default_schedule)
         + devices("DefaultPilotList", body.default_list)
     )
@@ -268,7 +269,7 @@ def _pilot_plan(plan: PilotPlan) -> str:
         element("CampaignID", plan.campaign_id)
         + element("Stage", plan.stage)
         + element("FirmwareVersion", text(plan.firmware_version))
-        + element("ResponseDeadline", instant(plan.response_deadline))
+        + element("ResponseDeadline", instant_text(plan.response_deadline))
         + devices("DefaultPilotList", plan.default_list)
         + schedule("DefaultPilotSchedule", plan.default_schedule)
         + devices("PreferredPilotList", plan.preferred_list)
@@ -333,7 +334,7 @@ def _plan_published(body: PilotPlanPublished) -> str:
         + element("FirmwareVersion", text(body.firmware_version))
         + element("DeviceManufacturer", text(body.manufacturer))
         + element("DeviceModel", text(body.model))
-        + element("ResponseDeadline", instant(body.response_deadline))
+        + element("ResponseDeadline", instant_text(body.response_deadline))
         + devices("DefaultPilotList", body.default_list)
         + schedule("DefaultPilotSchedule", body.default_schedule),
     )

@@ -12,8 +12,8 @@ import typer
 
 from chfw_sr.campaign.status import PhaseReport, ReportRow
 from chfw_sr.cli.app import CommandError, app, command, with_store
-from chfw_sr.cli.output import Json, JsonOption, cell, instant, note, plain, print_json, print_table, record
-from chfw_sr.messages import EUI, CampaignID
+from chfw_sr.cli.output import Json, JsonOption, cell, note, plain, print_json, print_table, record
+from chfw_sr.messages import EUI, CampaignID, instant_text
 from chfw_sr.service.ports import Store
 
 from .page import render
@@ -104,7 +104,7 @@ def _as_json(each: Reported, names: Mapping[EUI, str], now: datetime) -> dict[st
         "campaign_id": campaign.campaign_id,
         "stage": campaign.stage,
         "firmware_version": campaign.firmware_version,
-        "as_of": instant(now),
+        "as_of": instant_text(now),
         "phases": [
             {
                 "phase": phase,
@@ -150,7 +150,9 @@ def _scoped(counted: PhaseReport) -> Iterator[tuple[str, ReportRow]]:
 
 def _print_text(each: Reported, names: Mapping[EUI, str], now: datetime) -> None:
     campaign = each.view.campaign
-    typer.echo(f"{campaign.campaign_id}: {campaign.stage}, version {cell(campaign.firmware_version)}, {instant(now)}")
+    typer.echo(
+        f"{campaign.campaign_id}: {campaign.stage}, version {cell(campaign.firmware_version)}, {instant_text(now)}"
+    )
     for phase, summary in each.phases.items():
         counted = summary.counts
         typer.echo(f"\n{phase}: {summary.result}")

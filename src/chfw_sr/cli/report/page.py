@@ -7,8 +7,8 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from chfw_sr.campaign.status import PhaseResult
-from chfw_sr.cli.output import instant, visible
-from chfw_sr.messages import EUI, Phase
+from chfw_sr.cli.output import visible
+from chfw_sr.messages import EUI, Phase, instant_text
 
 from . import chart
 from .summary import COUNTS, PHASES, Reported
@@ -45,7 +45,12 @@ def render(campaigns: Sequence[Reported], names: Mapping[EUI, str], now: datetim
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"instant": instant, "visible": visible, "thousands": "{:,}".format, "percent": _percent}
+    environment.filters |= {
+        "instant": instant_text,
+        "visible": visible,
+        "thousands": "{:,}".format,
+        "percent": _percent,
+    }
     return environment.get_template("page.html").render(
         campaigns=campaigns,
         now=now,

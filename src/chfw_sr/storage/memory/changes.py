@@ -17,7 +17,7 @@ from chfw_sr.campaign.changes import (
     SafeLaunchAllotted,
 )
 from chfw_sr.campaign.model import Cell, Hub
-from chfw_sr.messages import EUI, ActivationResult, CampaignID, Phase, Window
+from chfw_sr.messages import EUI, ActivationResult, CampaignID, Phase, Window, instant_text
 from chfw_sr.service.ports import ActivationRow, Cause, Unavailable
 
 from .facts import campaign_rows, remaining_hubs
@@ -161,7 +161,7 @@ def _record(state: State, recorded: RecordedActivation, cause: Cause) -> None:
         campaign_id=campaign_id,
         hub=hub,
         firmware_version=activation.firmware_version,
-        activated_at=activation.at.isoformat(),
+        activated_at=instant_text(activation.at),
         failure_reason=activation.failure_reason,
     )
     if not recorded.effective:
