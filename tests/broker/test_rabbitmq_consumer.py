@@ -346,3 +346,35 @@ async def test_a_routing_key_that_cannot_be_read_is_repaired(
     assert (hostile.octets, hostile.message_id, hostile.routing_key) == (b"<hostile/>", "m", "11?6")
     await consumer.acknowledge([hostile])
     assert consumer.ready
+
+
+async def test_a_consumer_that_the_server_has_forgotten_subscribes_anew(
+    consumer: QueueConsumer, rabbit: RabbitUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumer._subscription, "arrive", lambda _: None)  # what it is sent is lost
+    await rabbit.send(b"<unheard/>")
+    receiving = asyncio.create_task(consumer.receive(1, 0))
+    await asyncio.sleep(0)
+    consumer.lie_ready(1)
+    consumer.lie_ready(0)
+    consumer.lie_ready(1)
+    assert consumer.ready, "once is no proof: the message may be on its way"
+    consumer.lie_ready(1)
+    with pytest.raises(Unavailable, match="1 message.* not handed over"):
+        await receiving
+    (delivery,) = await consumer.receive(1, 0)
+    assert delivery.octets == b"<unheard/>"
+    consumer.lie_ready(5)
+    consumer.lie_ready(5)
+    assert consumer.ready, "who holds messages is not deaf, however many more lie ready"
+    await consumer.acknowledge([delivery])
+
+
+async def test_a_consumer_that_gets_something_between_two_looks_is_not_deaf(
+    consumer: QueueConsumer, rabbit: RabbitUnderTest
+) -> None:
+    consumer.lie_ready(1)
+    await rabbit.send(b"<a/>")
+    await consumer.acknowledge(await consumer.receive(1, 0))
+    consumer.lie_ready(1)
+    assert consumer.ready

@@ -13,7 +13,7 @@ from datetime import timedelta
 import pytest
 from rich.console import Console
 
-from chfw_sr.bootstrap.depths import QueueDepths
+from chfw_sr.bootstrap.buses import open_depths
 from chfw_sr.campaign.changes import CampaignEvent, CampaignSaved
 from chfw_sr.campaign.model import PhaseTimes
 from chfw_sr.cli.monitor import NEWEST, Running, Snapshot, frame, look, look_again
@@ -124,11 +124,11 @@ async def test_a_look_takes_in_live_campaigns_only_and_survives_a_broker_that_is
 
 @pytest.mark.rabbitmq
 async def test_queues_are_asked_for_where_there_is_a_server(rabbitmq_url) -> None:
-    async with QueueDepths.of(load_settings({"amqp_url": rabbitmq_url}, {})) as queues:
+    async with open_depths(load_settings({"amqp_url": rabbitmq_url}, {})) as queues:
         assert queues is not None
         assert await queues.look() == {}
         assert await queues.look() == {}
-    async with QueueDepths.of(load_settings({"amqp_url": "amqp://127.0.0.1:1"}, {})) as queues:
+    async with open_depths(load_settings({"amqp_url": "amqp://127.0.0.1:1"}, {})) as queues:
         assert queues is not None
         with pytest.raises(Unavailable):
             await queues.look()

@@ -3,26 +3,25 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from chfw_sr.broker.connection import Server
 from chfw_sr.broker.consuming import QueueConsumer
 from chfw_sr.broker.lean import LeanConsumer, LeanPublisher
-from chfw_sr.broker.names import QUARANTINE, REQUESTS, UNROUTED
+from chfw_sr.broker.names import REQUESTS, UNROUTED
 from chfw_sr.broker.publishing import ConfirmingPublisher
 from chfw_sr.broker.rabbitmq import RabbitConsumer, RabbitPublisher
-from chfw_sr.broker.topology import Finding, Topology, TopologyRefused, apply, check, depths
+from chfw_sr.broker.topology import Finding, Topology, TopologyRefused, apply, check
 from chfw_sr.messages import EUI
 from chfw_sr.service.ports import Consumer, Publisher, Unavailable
 from chfw_sr.service.spool import SpoolConsumer, SpoolPublisher
 from chfw_sr.settings import AmqpClient, Settings, SettingsError
 from chfw_sr.telemetry.health import OK, PATIENCE_SECONDS
 
-if TYPE_CHECKING:
-    from aio_pika.abc import AbstractConnection
+from .depths import QueueDepths
 
 logger = logging.getLogger(__name__)
 
@@ -125,8 +124,7 @@ class RabbitBus:
         consumer, publisher = CLIENTS[client]
         self._consumer = consumer(server, prefetch=prefetch)
         self._publisher = publisher(server, in_flight_per_recipient=in_flight_per_recipient)
-        self._session = AsyncExitStack()
-        self._connection: AbstractConnection | None = None
+        self._depths = QueueDepths(server)
 
     @property
     def consumer(self) -> Consumer:
@@ -172,20 +170,17 @@ class RabbitBus:
         return found
 
     async def depths(self) -> Mapping[str, int]:
-        """Tell how many messages lie ready in the service's own queues."""
-        try:
-            if self._connection is None:
-                self._connection = await self._session.enter_async_context(self._server.session("probe"))
-            return await depths(self._connection, (REQUESTS, QUARANTINE, UNROUTED))
-        except BaseException:
-            await self._hang_up()
-            raise
+        """Tell how many messages lie ready in the service's own queues; the consumer learns it too."""
+        found = await self._depths.look()
+        if self._roles.consumer:
+            self._consumer.lie_ready(found.get(REQUESTS, 0))
+        return found
 
     async def close(self) -> None:
         """Give back what is unacknowledged, and hang up."""
         await self._consumer.close()
         await self._publisher.close()
-        await self._hang_up()
+        await self._depths.close()
 
     async def _look_at_publisher(self) -> str:
         if not self._publisher.ready:
@@ -197,10 +192,6 @@ class RabbitBus:
             except Unavailable as error:
                 return str(error)
         return OK
-
-    async def _hang_up(self) -> None:
-        self._connection = None
-        await self._session.aclose()
 
 
 def server_of(settings: Settings, name: str = "chfw-sr") -> Server:
@@ -225,6 +216,23 @@ def server_of(settings: Settings, name: str = "chfw-sr") -> Server:
         )
     except ValueError as error:
         raise SettingsError(f"amqp_url: {error}") from error
+
+
+@asynccontextmanager
+async def open_depths(settings: Settings) -> AsyncIterator[QueueDepths | None]:
+    """Give what tells how much lies in RabbitMQ's queues, None where the settings name none; hang up in the end.
+
+    Raises:
+        SettingsError: if the settings cannot be used.
+    """
+    if settings.amqp_url is None:
+        yield None
+        return
+    asking = QueueDepths(server_of(settings, "chfw-sr monitor"))
+    try:
+        yield asking
+    finally:
+        await asking.close()
 
 
 @asynccontextmanager

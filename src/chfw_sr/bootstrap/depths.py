@@ -1,14 +1,11 @@
-"""Asks RabbitMQ how much lies in the service's own queues, for people who watch."""
+"""Asks RabbitMQ how much lies in the service's own queues."""
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Self
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
 
 from chfw_sr.broker.names import QUARANTINE, REQUESTS, UNROUTED
 from chfw_sr.broker.topology import depths
-from chfw_sr.settings import Settings
-
-from .buses import server_of
 
 if TYPE_CHECKING:
     from aio_pika.abc import AbstractConnection
@@ -27,23 +24,6 @@ class QueueDepths:
         self._server = server
         self._session = AsyncExitStack()
         self._connection: AbstractConnection | None = None
-
-    @classmethod
-    @asynccontextmanager
-    async def of(cls, settings: Settings) -> AsyncIterator[Self | None]:
-        """Give one for the RabbitMQ of the settings, None where they name none; hangs up in the end.
-
-        Raises:
-            SettingsError: if the settings cannot be used.
-        """
-        if settings.amqp_url is None:
-            yield None
-            return
-        asking = cls(server_of(settings, "chfw-sr monitor"))
-        try:
-            yield asking
-        finally:
-            await asking.close()
 
     async def look(self) -> Mapping[str, int]:
         """Tell how many messages lie ready in each queue; one that is not there is left out.

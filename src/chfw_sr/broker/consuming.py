@@ -89,6 +89,11 @@ class Subscription(ABC, Generic[Connection]):
         """Whether there is any point in asking for more."""
         return self.ended is None or bool(self._waiting)
 
+    @property
+    def holds_nothing(self) -> bool:
+        """Whether everything that was delivered is settled."""
+        return self.ended is None and not self._waiting and not self._held
+
     async def take(self, limit: int, wait_seconds: float) -> list[Delivery]:
         """See `QueueConsumer.receive`. Nothing is taken before the wait is over."""
         while True:
@@ -158,6 +163,7 @@ class QueueConsumer(ABC, Generic[Connection]):
         self._link = link or self._link_to(server)
         self._opening = asyncio.Lock()
         self._subscription: Subscription[Connection] | None = None
+        self._suspected: int | None = None
         self._closed = False
 
     @abstractmethod
@@ -227,6 +233,22 @@ class QueueConsumer(ABC, Generic[Connection]):
         if self._subscription is not None:
             self._subscription.lose("the consumer is closed")
         await self._link.close()
+
+    def lie_ready(self, messages: int) -> None:
+        """Learn how many messages lie ready in the queue; asked for every few seconds.
+
+        A consumer that holds nothing is handed whatever lies ready. One that at two looks in a row was not has been
+        forgotten by the server, which happens to RabbitMQ 3.10 when a queue is deleted and declared anew within
+        milliseconds: it subscribes anew, on a new connection.
+        """
+        subscription = self._subscription
+        if subscription is None or not messages or not subscription.holds_nothing:
+            self._suspected = None
+        elif self._suspected != subscription.highest:
+            self._suspected = subscription.highest
+        else:
+            self._suspected = None
+            subscription.lose(f"{self._server}: {messages} message(s) lie ready and are not handed over")
 
     async def _settle(self, deliveries: Sequence[Delivery], *, requeue: bool) -> None:
         if self._subscription is None or self._closed:

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from chfw_sr import bootstrap
+from chfw_sr.bootstrap.buses import open_depths
 from chfw_sr.bootstrap.depths import QueueDepths
 from chfw_sr.campaign.model import Campaign, Cell
 from chfw_sr.campaign.status import counts
@@ -234,7 +235,7 @@ def monitor(
         watching, console = asyncio.current_task(), Console()
         assert watching is not None
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, watching.cancel)
-        async with bootstrap.open_store(settings) as store, QueueDepths.of(settings) as queues:
+        async with bootstrap.open_store(settings) as store, open_depths(settings) as queues:
             seen = await look(store, queues, datetime.now(UTC))
             if once:
                 console.print(frame(seen, None))
