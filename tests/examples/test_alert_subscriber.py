@@ -1,7 +1,8 @@
 """The alert subscriber: its table says what the alerts said, whatever comes twice or in the wrong order."""
 
+import asyncio
 import sqlite3
-from contextlib import aclosing
+from contextlib import aclosing, closing
 from dataclasses import replace
 from datetime import timedelta
 
@@ -114,3 +115,30 @@ async def test_rabbitmq_it_fills_its_table(desk, keys, tmp_path):
     shown = await run_example("examples.alert_subscriber", "--show", "--table", str(path))
     output, _ = await shown.communicate()
     assert output.count(b"Activated") == 2
+
+
+@pytest.mark.rabbitmq
+async def test_rabbitmq_a_subscriber_that_is_killed_goes_on_where_it_was(rabbit_desk, keys, tmp_path):
+    path = tmp_path / "hubs.sqlite3"
+    command = (
+        *("examples.alert_subscriber", "--amqp", rabbit_desk.bus.server.url.geturl()),
+        *(*keys[1], "--table", str(path)),
+    )
+    killed = await run_example(*command)
+    putting = asyncio.create_task(rabbit_desk.alerts(range(1, 61)))
+    assert await killed.stdout.readline()
+    killed.kill()
+    await killed.communicate()
+    await putting
+    await rabbit_desk.alerts([61])  # so that there is something left, however quick the first one was
+    process = await run_example(*command)
+    try:
+        line = b""
+        while line != b"61 Activated\n":
+            line = await process.stdout.readline()
+            assert line
+    finally:
+        process.terminate()
+        await process.communicate()
+    with closing(HubTable(path)) as table:
+        assert table.states() == {"Activated": 61}
