@@ -360,7 +360,7 @@ async def test_a_consumer_that_the_server_has_forgotten_subscribes_anew(
     consumer.lie_ready(1)
     assert consumer.ready, "once is no proof: the message may be on its way"
     consumer.lie_ready(1)
-    with pytest.raises(Unavailable, match="1 message.* not handed over"):
+    with pytest.raises(Unavailable, match=r"1 message.* not handed over"):
         await receiving
     (delivery,) = await consumer.receive(1, 0)
     assert delivery.octets == b"<unheard/>"
