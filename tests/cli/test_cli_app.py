@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -51,6 +52,14 @@ def test_from_nothing_to_a_hub(shell, tmp_path):
     shown = shell("hub", "show", HUB.lower(), "--json")
     assert (shown.returncode, shown.stderr) == (0, b"")
     assert json.loads(shown.stdout)["manufacturer"] == "Makers"
+
+
+def test_a_shell_completes_commands():
+    environment = os.environ | {"_CHFW_SR_COMPLETE": "complete_bash", "COMP_WORDS": "chfw-sr camp", "COMP_CWORD": "1"}
+    result = subprocess.run(
+        [Path(sys.executable).with_name("chfw-sr")], env=environment, capture_output=True, check=True
+    )
+    assert result.stdout.split() == [b"campaign"]
 
 
 def test_an_unknown_variable_is_refused(shell):

@@ -386,7 +386,7 @@ def test_a_document_of_very_many_elements_in_other_prefixes_is_explained_too():
 
 def test_lxml_has_the_word_where_the_explainer_finds_no_fault(monkeypatch):
     schemas = Schemas(DIRECTORY)
-    monkeypatch.setattr(schemas._explainer, "iter_errors", lambda _root: iter(()))
+    monkeypatch.setattr(schemas._explainer._schema, "iter_errors", lambda _root: iter(()))
     with pytest.raises(Rejected, match=r"sr:ServiceReference.*not expected") as refused:
         schemas.validate(parsed(request(header="")))
     assert refused.value.path == "/sr:Request/sr:Header/sr:ServiceReference"

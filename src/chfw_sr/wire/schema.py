@@ -10,26 +10,25 @@ import re
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
-import xmlschema
 from lxml import etree
-from xmlschema.validators import XMLSchemaChildrenValidationError, XMLSchemaValidationError, XsdFacet, XsdPatternFacets
 
-from chfw_sr.messages import MAX_ACTIVATIONS, MAX_DEVICE_LIST, Rejected, ResponseCode, parse_eui
+from chfw_sr.messages import MAX_ACTIVATIONS, Rejected, ResponseCode
 from chfw_sr.resources import resource_directory
 
 from .namespaces import REQUEST, RESPONSE, Element, line_of, path_of, short_name
 from .parse import Parsed
 from .pieces import PIECE, REPORT, Piece, pieces
 
+if TYPE_CHECKING:
+    from .explanation import Explainer
+
 ENTRY = "ServiceUserGateway.xsd"
 """The schema to start from."""
 
 _EXPLAINED_TAGS = 2_000  # `<` in a document that xmlschema explains: it takes some 60 µs each
-_LONGEST_VALUE = 60  # characters of a refused value that a reason repeats
 _LONGEST_REASON = 300  # characters
-_LONGEST_CHOICE = 4  # expected elements that a reason names
 
 _BRACED = re.compile(r"\{[^{}\s]*\}[\w.-]+")
 
@@ -94,18 +93,17 @@ class Schemas:
         return etree.XMLSchema(etree.parse(self._entry, etree.XMLParser(no_network=True, resolve_entities=False)))
 
     @functools.cached_property
-    def _explainer(self) -> xmlschema.XMLSchema10:
-        return xmlschema.XMLSchema10(self._entry, allow="local", use_fallback=False)
+    def _explainer(self) -> "Explainer":
+        from .explanation import Explainer  # noqa: PLC0415 - it takes long to import, and honest senders never need it
+
+        return Explainer(self._entry)
 
     def _explain(self, parsed: Parsed, piece: Piece) -> Rejected:
         if parsed.octets.count(b"<") <= _EXPLAINED_TAGS:
-            try:
-                with self._explaining:
-                    error = next(self._explainer.iter_errors(parsed.root), None)
-            except Exception:  # noqa: BLE001 - the verdict stands; an explainer that fails on hostile values explains nothing
-                error = None
-            if error is not None:
-                return _explained(parsed.root, error)
+            with self._explaining:
+                found = self._explainer.explain(parsed.root)
+            if found is not None:
+                return _invalid(*found)
         return self._reported(piece)
 
     def _reported(self, piece: Piece) -> Rejected:
@@ -135,41 +133,3 @@ def _written_name(element: Element) -> str:
 
 def _invalid(element: Element, reason: str) -> Rejected:
     return Rejected(ResponseCode.E901, reason, path=path_of(element), line=line_of(element))
-
-
-def _explained(root: Element, error: XMLSchemaValidationError) -> Rejected:
-    """Say in one short sentence what `xmlschema` found, never repeating a long value."""
-    element = error.elem if isinstance(error.elem, Element) else root
-    name = short_name(str(element.tag))
-    if isinstance(error, XMLSchemaChildrenValidationError):
-        some = error.expected_tags[:_LONGEST_CHOICE]
-        expected = " or ".join([*some, "another"] if len(some) < len(error.expected_tags) else some) or "nothing more"
-        if error.index >= len(element):
-            return _invalid(element, f"{name} is not complete: {expected} is missing")
-        child = element[error.index]
-        return _invalid(child, f"{short_name(str(child.tag))} is not expected here, but {expected}")
-    reason = (error.reason or "not valid")[:_LONGEST_REASON]
-    if len(element):
-        again = name == "sr:Window" and reason.startswith("duplicated value")
-        return _invalid(element, "its WindowID is in this schedule already" if again else reason)
-    value = element.text or ""
-    form = error.validator.parent if isinstance(error.validator, XsdFacet) else None
-    if form is not None and form.local_name == "DeviceIDList":
-        return _invalid(element, _first_wrong(value))
-    if form is not None and isinstance(error.validator, XsdPatternFacets):
-        reason = f"does not have the form of {form.local_name}"
-    return _invalid(element, f"{_short(value)}: {reason}")
-
-
-def _first_wrong(devices: str) -> str:
-    """Say what is wrong with a DeviceIDList: which item, or how many."""
-    for position, item in enumerate(devices.split(",", MAX_DEVICE_LIST)[:MAX_DEVICE_LIST], start=1):
-        try:
-            parse_eui(item)
-        except ValueError:
-            return f"item {position} of the list, {_short(item)}, is not an EUI"
-    return f"the list has {devices.count(',') + 1} EUIs; at most {MAX_DEVICE_LIST} are accepted"
-
-
-def _short(value: str) -> str:
-    return repr(value if len(value) <= _LONGEST_VALUE else value[: _LONGEST_VALUE - 1] + "…")
