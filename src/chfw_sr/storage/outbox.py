@@ -7,14 +7,15 @@ under the lane's lock. So a message costs one row when it is put in, and a small
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    ColumnElement,
     Integer,
-    Row,
     Select,
+    Update,
     and_,
     bindparam,
     case,
@@ -28,6 +29,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.dml import ReturningDelete
 
 from chfw_sr.service.ports import OutboxMessage, OutboxStatus, furthest_lease
 
@@ -42,6 +44,9 @@ SWEEP_EVERY = 20_000
 
 MOST_OCTETS = 32 * 2**20
 """Octets in one claim, but for the last message: a list of 50,000 hubs is more than a megabyte."""
+
+_ID, _LANE = 0, len(MESSAGE)
+"""Where they are in a row of `_first_messages`."""
 
 _HELD = (column("lane", KEY), column("claimed_to", BigInteger), column("claimed", Integer))
 _LEFT = (column("lane", KEY), column("left", Integer))
@@ -58,7 +63,6 @@ class SqlOutbox:
         self._database = database
         self._turn = ""  # the lane that was served last, here; the next one in order comes next
         self._unswept = 0
-        self._next_lanes = _next_lanes(database.dialect)
 
     async def claim(self, token: str, limit: int, now: datetime, lease_seconds: float) -> Sequence[OutboxMessage]:
         """Claim up to `limit` messages of lanes that nobody holds, beginning after the lane that was served last."""
@@ -78,46 +82,31 @@ class SqlOutbox:
         self, token: str, limit: int, now: datetime, until: datetime, lease_seconds: float
     ) -> Sequence[OutboxMessage]:
         """Lock free lanes, then see what waits in them: whoever held them before may have marked it meanwhile."""
+        dialect = self._database.dialect
         when = {"turn": self._turn, "limit": limit, "now": now, "furthest": furthest_lease(now, lease_seconds)}
         async with self._database.write(probing=True) as connection:
-            free = (await connection.execute(self._next_lanes, when)).all()
-            rows = await self._first_messages(connection, [row.lane for row in free], limit) if free else []
-            last, numbers = {row.lane: row.id for row in rows}, Counter(row.lane for row in rows)
+            free = (await connection.execute(dialect.once(_next_lanes), when)).all()
+            rows: Sequence[Sequence[Any]] = ()
+            if free:
+                among = dialect.values([lane for lane, _, _ in free])
+                bounds = {"among": among, "limit": limit, "most_octets": MOST_OCTETS}
+                rows = (await connection.execute(dialect.once(_first_messages), bounds)).all()
+            last = {row[_LANE]: row[_ID] for row in rows}
             if rows:
-                await self._take_over(connection, [row for row in free if row.token and row.lane in last])
+                await self._take_over(connection, [(lane, to) for lane, theirs, to in free if theirs and lane in last])
+                numbers = Counter(map(itemgetter(_LANE), rows))
                 taken = [(lane, last[lane], number) for lane, number in numbers.items()]
-                await self._hold(connection, token, until, taken)
+                hold = {"new_token": token, "until": until, **dialect.giving("named", _HELD, taken)}
+                await connection.execute(dialect.once(_hold), hold)
         self._turn = max(last) if len(rows) == limit else ""
         return sorted(map(to_message, rows), key=attrgetter("id"))
 
-    async def _first_messages(self, connection: AsyncConnection, among: Sequence[str], limit: int) -> Sequence[Any]:
-        """Read lane after lane, in the order of the names, until there are enough, or enough octets."""
-        pending = outbox_pending.c
-        first = select(pending.lane, pending.id).where(self._database.dialect.among(pending.lane, among))
-        chosen = first.order_by(pending.lane, pending.id).limit(limit).subquery("chosen")
-        size = func.length(outbox.c.octets)
-        before = (func.sum(size).over(order_by=(chosen.c.lane, chosen.c.id)) - size).label("before")
-        joined = select(*MESSAGE, chosen.c.lane, before).join_from(chosen, outbox, outbox.c.id == chosen.c.id)
-        sized = joined.subquery("sized")
-        messages = select(sized).where(sized.c.before < MOST_OCTETS).order_by(sized.c.lane, sized.c.id)
-        return (await connection.execute(messages)).all()
-
-    async def _take_over(self, connection: AsyncConnection, expired: Sequence[Row[Any]]) -> None:
+    async def _take_over(self, connection: AsyncConnection, expired: Sequence[tuple[str, int]]) -> None:
         """Count what another claim had not marked when its lease ran out as attempts that failed."""
-        for row in expired:
-            theirs = and_(outbox_pending.c.lane == row.lane, outbox_pending.c.id <= row.claimed_to)
-            await connection.execute(
-                update(outbox_pending).where(theirs).values(attempts=outbox_pending.c.attempts + 1)
-            )
-
-    async def _hold(
-        self, connection: AsyncConnection, token: str, until: datetime, taken: Sequence[tuple[str, int, int]]
-    ) -> None:
-        named = self._database.dialect.rows("named", _HELD, taken)
-        held = update(lanes).where(lanes.c.lane == named.c.lane)
-        await connection.execute(
-            held.values(token=token, leased_until=until, claimed_to=named.c.claimed_to, claimed=named.c.claimed)
-        )
+        pending = outbox_pending.c
+        for lane, claimed_to in expired:
+            theirs = and_(pending.lane == lane, pending.id <= claimed_to)
+            await connection.execute(update(outbox_pending).where(theirs).values(attempts=pending.attempts + 1))
 
     async def mark(
         self, token: str, ids: Sequence[int], status: OutboxStatus, now: datetime, *, rest_seconds: float = 0.0
@@ -131,63 +120,32 @@ class SqlOutbox:
             raise ValueError("messages become claimed by claiming them")
         if not ids:
             return 0
+        dialect = self._database.dialect
+        claimed = {"claim": token, "ids": dialect.values(ids)}
         async with self._database.write(probing=True) as connection:
             # From here on no other relay can take them over.
-            mine = select(lanes.c.lane, lanes.c.claimed).where(lanes.c.token == token)
-            mine = self._database.dialect.for_update(mine.order_by(lanes.c.lane))
-            held = {row.lane: row.claimed for row in await connection.execute(mine)}
+            held = dict(tuple(row) for row in await connection.execute(dialect.once(_held), {"claim": token}))
             if not held:
                 return 0
             if status is OutboxStatus.READY:
-                return await self._give_back(connection, token, ids, now + timedelta(seconds=rest_seconds))
-            finished = await self._finish(connection, token, ids, status, now)
-            await self._let_go(connection, [(lane, held[lane] - number) for lane, number in finished.items()])
+                return await self._give_back(connection, claimed, now + timedelta(seconds=rest_seconds))
+            told = {"status": status.value, "published_at": now}
+            finished = await dialect.move(connection, _gone, claimed, outbox_finished, told, outbox_pending.c.lane)
+            if finished:
+                left = [(lane, held[lane] - number) for lane, number in finished.items()]
+                await connection.execute(dialect.once(_let_go), dialect.giving("named", _LEFT, left))
         marked = sum(finished.values())
         self._unswept += marked
         return marked
 
-    async def _finish(
-        self, connection: AsyncConnection, token: str, ids: Sequence[int], status: OutboxStatus, now: datetime
-    ) -> Mapping[str, int]:
-        """Move them; give how many there were in each lane."""
-        pending = outbox_pending.c
-        given = (pending.id, (pending.attempts + 1).label("attempts"), pending.lane)
-        gone = delete(outbox_pending).where(self._claimed(token, ids)).returning(*given)
-        told = {"status": status.value, "published_at": now}
-        return await self._database.dialect.move(connection, gone, outbox_finished, told, pending.lane)
-
-    async def _give_back(self, connection: AsyncConnection, token: str, ids: Sequence[int], until: datetime) -> int:
+    async def _give_back(self, connection: AsyncConnection, claimed: Mapping[str, Any], until: datetime) -> int:
         """Count a failed attempt, and let the lanes rest; what else is claimed of them is given back with it."""
-        failed = update(outbox_pending).where(self._claimed(token, ids))
-        failed = failed.values(attempts=outbox_pending.c.attempts + 1).returning(outbox_pending.c.lane)
-        touched = (await connection.scalars(failed)).all()
-        given_back = update(lanes).where(self._database.dialect.among(lanes.c.lane, sorted(set(touched))))
+        dialect, pending = self._database.dialect, outbox_pending.c
+        failed = update(outbox_pending).where(_claimed(dialect)).values(attempts=pending.attempts + 1)
+        touched = (await connection.scalars(failed.returning(pending.lane), claimed)).all()
+        given_back = update(lanes).where(dialect.among(lanes.c.lane, sorted(set(touched))))
         await connection.execute(given_back.values(token=None, leased_until=until, claimed_to=None, claimed=0))
         return len(touched)
-
-    def _claimed(self, token: str, ids: Sequence[int]) -> Any:
-        """Make the condition that a pending message is one of these, and of this claim."""
-        pending = outbox_pending.c
-        named = self._database.dialect.among(pending.id, sorted(set(ids)))
-        claim = select(lanes.c.token).where(lanes.c.lane == pending.lane, lanes.c.claimed_to >= pending.id)
-        return and_(named, claim.scalar_subquery() == token)
-
-    async def _let_go(self, connection: AsyncConnection, left: Sequence[tuple[str, int]]) -> None:
-        """Note how many messages of each lane are left to be marked; a lane with none is free."""
-        if not left:
-            return
-        named = self._database.dialect.rows("named", _LEFT, left)
-        some = named.c.left > 0
-        await connection.execute(
-            update(lanes)
-            .where(lanes.c.lane == named.c.lane)
-            .values(
-                claimed=named.c.left,
-                token=case((some, lanes.c.token)),
-                leased_until=case((some, lanes.c.leased_until)),
-                claimed_to=case((some, lanes.c.claimed_to)),
-            )
-        )
 
     async def purge(self, before: datetime, limit: int) -> int:
         """Delete up to `limit` finished messages that were published before; give how many."""
@@ -226,3 +184,66 @@ def _next_lanes(dialect: SqlDialect) -> Select[Any]:
     )
     found = select(lanes.c.lane, lanes.c.token, lanes.c.claimed_to).join_from(walk, lanes, lanes.c.lane == walk.c.lane)
     return dialect.for_update(found.where(free, walk.c.before < limit), skip_locked=True, of=lanes)
+
+
+def _first_messages(dialect: SqlDialect) -> Select[Any]:
+    """Read lane after lane, in the order of the names, until there are enough, or enough octets."""
+    pending = outbox_pending.c
+    first = select(pending.lane, pending.id).where(dialect.among_given(pending.lane, "among"))
+    limit = bindparam("limit", type_=Integer)
+    chosen = first.order_by(pending.lane, pending.id).limit(limit).subquery("chosen")
+    size = func.length(outbox.c.octets)
+    before = (func.sum(size).over(order_by=(chosen.c.lane, chosen.c.id)) - size).label("before")
+    joined = select(*MESSAGE, chosen.c.lane, before).join_from(chosen, outbox, outbox.c.id == chosen.c.id)
+    sized = joined.subquery("sized")
+    messages = select(*(sized.c[each.name] for each in MESSAGE), sized.c.lane)
+    few = sized.c.before < bindparam("most_octets", type_=Integer)
+    return messages.where(few).order_by(sized.c.lane, sized.c.id)
+
+
+def _hold(dialect: SqlDialect) -> Update:
+    """Write the claim to its lanes."""
+    named = dialect.given("named", _HELD)
+    held = update(lanes).where(lanes.c.lane == named.c.lane)
+    return held.values(
+        token=bindparam("new_token", type_=KEY),
+        leased_until=bindparam("until", type_=Instant),
+        claimed_to=named.c.claimed_to,
+        claimed=named.c.claimed,
+    )
+
+
+def _held(dialect: SqlDialect) -> Select[Any]:
+    """Lock the lanes of a claim."""
+    mine = select(lanes.c.lane, lanes.c.claimed).where(lanes.c.token == bindparam("claim", type_=KEY))
+    return dialect.for_update(mine.order_by(lanes.c.lane))
+
+
+def _claimed(dialect: SqlDialect) -> ColumnElement[bool]:
+    """Make the condition that a pending message is one of some, and of a claim."""
+    pending = outbox_pending.c
+    claim = select(lanes.c.token).where(lanes.c.lane == pending.lane, lanes.c.claimed_to >= pending.id)
+    return and_(dialect.among_given(pending.id, "ids"), claim.scalar_subquery() == bindparam("claim", type_=KEY))
+
+
+def _gone(dialect: SqlDialect) -> ReturningDelete[Any]:
+    """Delete what was published; the attempt that succeeded counts."""
+    pending = outbox_pending.c
+    given = (pending.id, (pending.attempts + 1).label("attempts"), pending.lane)
+    return delete(outbox_pending).where(_claimed(dialect)).returning(*given)
+
+
+def _let_go(dialect: SqlDialect) -> Update:
+    """Note how many messages of each lane are left to be marked; a lane with none is free."""
+    named = dialect.given("named", _LEFT)
+    some = named.c.left > 0
+    return (
+        update(lanes)
+        .where(lanes.c.lane == named.c.lane)
+        .values(
+            claimed=named.c.left,
+            token=case((some, lanes.c.token)),
+            leased_until=case((some, lanes.c.leased_until)),
+            claimed_to=case((some, lanes.c.claimed_to)),
+        )
+    )

@@ -64,7 +64,7 @@ async def enqueue(
 
 def to_message(row: Sequence[Any]) -> OutboxMessage:
     """Read a message from a row that begins with its columns."""
-    number, kind, recipient, message_id, code, octets, correlation_id, headers, created_at = row[: len(MESSAGE)]
+    number, kind, recipient, message_id, code, octets, correlation_id, headers, created_at, *_ = row
     return OutboxMessage(
         number, _KINDS[kind], recipient, message_id, code, octets, created_at, correlation_id, headers or {}
     )

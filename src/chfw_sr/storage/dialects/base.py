@@ -1,9 +1,9 @@
 """What the store asks of a database, whichever it is."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, ClassVar, Self, TypeAlias, TypeVar
+from typing import Any, ClassVar, TypeAlias, TypeVar
 
 from sqlalchemy import (
     URL,
@@ -49,11 +49,17 @@ class SqlDialect(ABC):
         self._lock_timeout_ms = lock_timeout_ms
         self._built: dict[object, Any] = {}
 
-    def once(self, build: Callable[[Self], Built]) -> Built:
-        """Give the statement that a function builds for this dialect; it is built only once, which saves most of it."""
-        if build not in self._built:
-            self._built[build] = build(self)
-        built: Built = self._built[build]
+    def once(self, build: Callable[..., Built], *given: Hashable) -> Built:
+        """Give the statement that a function builds for this dialect; it is built only once, which saves most of it.
+
+        Args:
+            build: the function; it takes this dialect first.
+            given: what else it takes; for each of these there is another statement.
+        """
+        key = (build, *given)
+        if key not in self._built:
+            self._built[key] = build(self, *given)
+        built: Built = self._built[key]
         return built
 
     @abstractmethod
@@ -88,6 +94,19 @@ class SqlDialect(ABC):
     @abstractmethod
     def among(self, one: ColumnElement[Any], values: Sequence[Any]) -> ColumnElement[bool]:
         """Make the condition that a column has one of many values, in one parameter."""
+
+    @abstractmethod
+    def among_given(self, one: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+        """Make the condition that a column has one of many values, which come when the statement is executed.
+
+        Args:
+            one: the column.
+            name: of the parameter; `values` makes its value.
+        """
+
+    @abstractmethod
+    def values(self, among: Sequence[Any]) -> Any:
+        """Give the parameter of `among_given`."""
 
     @abstractmethod
     def insert(self, target: Table) -> Upsert:
@@ -156,7 +175,8 @@ class SqlDialect(ABC):
     async def move(
         self,
         connection: AsyncConnection,
-        gone: ReturningDelete[Any],
+        build: Callable[["SqlDialect"], ReturningDelete[Any]],
+        given: Mapping[str, Any],
         target: Table,
         told: Mapping[str, Any],
         by: ColumnElement[str],
@@ -165,10 +185,11 @@ class SqlDialect(ABC):
 
         Args:
             connection: in a transaction.
-            gone: gives columns of the target, and perhaps others, of what it deletes.
+            build: makes the statement that gives columns of the target, and perhaps others, of what it deletes.
+            given: the statement's parameters.
             target: the other table.
             told: the same values in the target's other columns for all.
-            by: one of the columns that are given.
+            by: one of the columns that the statement gives.
         """
 
     @abstractmethod

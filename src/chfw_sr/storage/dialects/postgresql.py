@@ -1,7 +1,7 @@
 """PostgreSQL through asyncpg."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any, ClassVar
@@ -25,7 +25,6 @@ from sqlalchemy import (
     event,
     exc,
     func,
-    literal,
     select,
     text,
 )
@@ -48,6 +47,8 @@ _PROBING = "SELECT " + ", ".join(
     f"set_config('enable_{way}', 'off', true)" for way in ("seqscan", "bitmapscan", "hashjoin", "mergejoin")
 )
 """Begins a transaction that finds its rows by probing indexes."""
+
+_RESERVE = text("SELECT nextval('outbox_block_seq') FROM generate_series(1, :steps)")
 
 _MIGRATION_LOCK = 0x63686677  # "chfw"
 
@@ -107,6 +108,14 @@ class PostgreSQL(SqlDialect):
         """Use an array."""
         return one == func.any(bindparam(None, list(values), type_=postgresql.ARRAY(one.type)))
 
+    def among_given(self, one: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+        """Use an array."""
+        return one == func.any(bindparam(name, type_=postgresql.ARRAY(one.type)))
+
+    def values(self, among: Sequence[Any]) -> Any:
+        """Give an array."""
+        return list(among)
+
     def insert(self, target: Table) -> Upsert:
         """Begin an INSERT."""
         return postgresql.insert(target)
@@ -147,8 +156,7 @@ class PostgreSQL(SqlDialect):
         """Take steps of a sequence, each of which stands for a block of ids; for more than one, adjacent steps."""
         steps = -(-count // _BLOCK)
         while True:
-            query = text("SELECT nextval('outbox_block_seq') FROM generate_series(1, :steps)")
-            taken = list((await connection.scalars(query, {"steps": steps})).all())
+            taken = (await connection.scalars(_RESERVE, {"steps": steps})).all()
             if taken[-1] - taken[0] == steps - 1:
                 return int(taken[0]) * _BLOCK
 
@@ -174,19 +182,16 @@ class PostgreSQL(SqlDialect):
     async def move(
         self,
         connection: AsyncConnection,
-        gone: ReturningDelete[Any],
+        build: Callable[[SqlDialect], ReturningDelete[Any]],
+        given: Mapping[str, Any],
         target: Table,
         told: Mapping[str, Any],
         by: ColumnElement[str],
     ) -> Mapping[str, int]:
         """Do it in one statement."""
-        moved = gone.cte("moved")
-        names = [each.name for each in moved.c if each.name in target.c]
-        told_columns = (literal(value, target.c[name].type) for name, value in told.items())
-        put = target.insert().from_select([*names, *told], select(*(moved.c[name] for name in names), *told_columns))
-        group = moved.c[by.name]
-        counted = select(group, func.count()).group_by(group).add_cte(put.cte("put"))
-        return dict(tuple(row) for row in await connection.execute(counted))
+        statement = self.once(_move, build, target, tuple(told), by.name)
+        told_values = {f"told_{name}": value for name, value in told.items()}
+        return dict(tuple(row) for row in await connection.execute(statement, {**given, **told_values}))
 
     def migration_lock(self, connection: Connection) -> None:
         """Take an advisory lock for the transaction."""
@@ -214,6 +219,20 @@ def _lock_models(dialect: SqlDialect) -> Select[Any]:
     own = func.pg_advisory_xact_lock(models.c.key)
     share = func.pg_advisory_xact_lock_shared(models.c.key)
     return select(case((models.c.own, cast(own, Text)), else_=cast(share, Text)))
+
+
+def _move(
+    dialect: SqlDialect,
+    build: Callable[[SqlDialect], ReturningDelete[Any]],
+    target: Table,
+    told: Sequence[str],
+    by: str,
+) -> Select[Any]:
+    moved = build(dialect).cte("moved")
+    names = [each.name for each in moved.c if each.name in target.c]
+    told_columns = (bindparam(f"told_{name}", type_=target.c[name].type) for name in told)
+    put = target.insert().from_select([*names, *told], select(*(moved.c[name] for name in names), *told_columns))
+    return select(moved.c[by], func.count()).group_by(moved.c[by]).add_cte(put.cte("put"))
 
 
 def _array(one: ColumnClause[Any]) -> postgresql.ARRAY[Any]:

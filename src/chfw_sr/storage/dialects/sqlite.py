@@ -117,6 +117,15 @@ class SQLite(SqlDialect):
         each = func.json_each(bindparam(None, json.dumps(values), type_=Text)).table_valued("value")
         return one.in_(select(each.c.value))
 
+    def among_given(self, one: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+        """Use `json_each`."""
+        each = func.json_each(bindparam(name, type_=Text)).table_valued("value")
+        return one.in_(select(each.c.value))
+
+    def values(self, among: Sequence[Any]) -> Any:
+        """Give JSON."""
+        return json.dumps(list(among))
+
     def insert(self, target: Table) -> Upsert:
         """Begin an INSERT."""
         return sqlite.insert(target)
@@ -178,13 +187,14 @@ class SQLite(SqlDialect):
     async def move(
         self,
         connection: AsyncConnection,
-        gone: ReturningDelete[Any],
+        build: Callable[[SqlDialect], ReturningDelete[Any]],
+        given: Mapping[str, Any],
         target: Table,
         told: Mapping[str, Any],
         by: ColumnElement[str],
     ) -> Mapping[str, int]:
         """Take them out and put them in: this database has no statement that does both."""
-        found = await connection.execute(gone)
+        found = await connection.execute(self.once(build), given)
         names = [name for name in found.keys() if name in target.c]  # noqa: SIM118 - these are no mapping's keys
         moved = found.mappings().all()
         rows = [(*(each[name] for name in names), *told.values()) for each in moved]
