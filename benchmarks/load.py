@@ -12,14 +12,16 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .cpu import Cost, Meter
+from .cpu import Cost, Meter, seconds
 from .frames import Link
 from .mix import Document, codes_of, messages_of
 from .product import Failed, Product, Progress
 from .servers import Servers
 from .world import CSP, LARGE_SUPPLIER, OPERATOR, SUPPLIER
 
-POLL_SECONDS = 0.2
+POLL_SECONDS = 0.05
+RESTING = 0.2
+"""The share of a processor below which the service may have finished: only then is it asked, for asking costs CPU."""
 SETTLE_SECONDS = 0.5
 SLOWEST_SECONDS = 0.1
 """For one message; after which a repetition has failed."""
@@ -99,13 +101,17 @@ def finish(product: Product, before: Progress, documents: Sequence[Document]) ->
     """Wait until all is done and confirmed, and check the response codes."""
     expected, messages = codes_of(documents), messages_of(documents)
     end = time.monotonic() + 30 + SLOWEST_SECONDS * messages
+    used = seconds(product.roots())
     while True:
+        time.sleep(POLL_SECONDS)
+        before_that, used = used, seconds(product.roots())
+        if used - before_that > RESTING * POLL_SECONDS:
+            continue
         done = product.progress() - before
         if done.confirmed >= messages and done.codes.total() >= expected.total():
             break
         if time.monotonic() > end:
             raise Failed(f"{done.codes.total()} of {expected.total()} done, {done.confirmed} of {messages} confirmed")
-        time.sleep(POLL_SECONDS)
     if done.codes != expected or done.confirmed != messages:
         raise Failed(f"expected {expected} and {messages} messages, got {done.codes} and {done.confirmed}")
 
