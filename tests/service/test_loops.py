@@ -190,6 +190,27 @@ async def test_an_acknowledgement_that_is_lost_does_not_process_again(stop) -> N
     assert watcher.retries == ["acknowledging"]
 
 
+def long_batch(*lengths: int) -> list[Delivery]:
+    return [Delivery(b"x" * length, tag) for tag, length in enumerate(lengths, start=1)]
+
+
+async def test_long_messages_are_committed_and_acknowledged_apart(stop, monkeypatch) -> None:
+    monkeypatch.setattr(loops, "PORTION_OCTETS", 10)
+    one, two, three, four = received = long_batch(4, 6, 30, 1)
+    consumer = FakeConsumer(received)
+    process = Scripted(None, None, None, stop=stop)
+    await consumed(consumer, process, stop)
+    assert consumer.acknowledged == [[one, two], [three], [four]]
+
+
+async def test_what_is_left_of_a_lost_batch_is_not_processed(stop, monkeypatch) -> None:
+    monkeypatch.setattr(loops, "PORTION_OCTETS", 10)
+    consumer = FakeConsumer(long_batch(8, 8), long_batch(8), acknowledging=[Unavailable("gone"), None])
+    process = Scripted(None, None, stop=stop)
+    await consumed(consumer, process, stop)
+    assert process.calls == [(long_batch(8),), (long_batch(8),)]
+
+
 async def test_preparation_comes_first_and_may_have_to_wait(stop) -> None:
     before = Scripted(Unavailable("down"), None)
     process = Scripted(None, stop=stop)

@@ -8,7 +8,7 @@ What a loop raises is a defect of ours; whoever runs the loops ends the process 
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from typing import Protocol, TypeVar
 
@@ -21,6 +21,9 @@ logger = logging.getLogger(__name__)
 
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 30.0
+PORTION_OCTETS = 2**20
+"""Octets of Service Requests in one transaction, unless one alone has more: a report of 10,000 activations makes 20,000
+alerts, and a hundred of those in one transaction would fill the memory and hold up everybody."""
 
 Result = TypeVar("Result")
 
@@ -137,18 +140,32 @@ async def consume(
             await receiving.pause(error)
             continue
         receiving.succeeded()
-        observer.came_round(Loop.CONSUMER)
-        if not deliveries:
-            continue
-        if not await _see_through(partial(process, deliveries), processing, stop):
-            logger.info("%d message(s) are left unacknowledged; they come again", len(deliveries))
-            return
-        done()
-        try:
-            await consumer.acknowledge(deliveries)
-            acknowledging.succeeded()
-        except Unavailable as error:  # all is committed: what comes again is a repeat
-            await acknowledging.pause(error)
+        for portion in _portions(deliveries):
+            observer.came_round(Loop.CONSUMER)
+            if not await _see_through(partial(process, portion), processing, stop):
+                logger.info("%d message(s) or more are left unacknowledged; they come again", len(portion))
+                return
+            done()
+            try:
+                await consumer.acknowledge(portion)
+                acknowledging.succeeded()
+            except Unavailable as error:  # all is committed: what comes again is a repeat; the other portions, too
+                await acknowledging.pause(error)
+                break
+
+
+def _portions(deliveries: Sequence[Delivery]) -> Iterator[Sequence[Delivery]]:
+    """Deal a batch out so that none is larger than `PORTION_OCTETS`, unless it is one message."""
+    portion: list[Delivery] = []
+    octets = 0
+    for each in deliveries:
+        octets += len(each.octets)
+        if portion and octets > PORTION_OCTETS:
+            yield portion
+            portion, octets = [], len(each.octets)
+        portion.append(each)
+    if portion:
+        yield portion
 
 
 async def _see_through(work: Callable[[], Awaitable[None]], backoff: Backoff, stop: asyncio.Event) -> bool:
