@@ -54,14 +54,15 @@ class FactFinder:
             await self._loader.learn([needs])
         facts = await self._bulk(needs) if _is_bulky(needs) else self._known.answer(needs)
         mine = facts.campaigns.get(needs.campaign) if needs.campaign else None
-        if mine is None:
-            return facts
-        campaign, user = mine.campaign, needs.user
-        part = None if user is None else (campaign.campaign_id, user)
+        part = None if needs.user is None or needs.campaign is None else (needs.campaign, needs.user)
         if needs.own_lists and part is not None and not self._known.has_lists(part):
             facts = replace(facts, own_lists=await self._own_lists(*part))
-        if needs.own_safe_launch and part is not None:
-            facts = replace(facts, own_safe_launch=await self._own_safe_launch(*part))
+        if needs.own_safe_launch and part is not None:  # also of a campaign that is not there: nobody is to notice
+            own = await self._own_safe_launch(*part)
+            facts = replace(facts, own_safe_launch=own if mine else None)
+        if mine is None:
+            return facts
+        campaign = mine.campaign
         if needs.plan:
             facts = replace(facts, plan=await self._plan(campaign))
         if needs.remaining:

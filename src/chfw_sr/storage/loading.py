@@ -3,6 +3,9 @@
 The order of locks is the same for everyone: models, campaigns by CampaignID, hubs by EUI. Whatever is decided upon is
 read by a statement that comes after those that took the locks, or by the one that took them. A batch that is
 anticipated takes all its locks in one go, so that two batches wait for each other in one direction only.
+
+About a campaign that does not exist the same statements are asked as about one of others, so that nobody can tell the
+two apart by the time that an answer takes.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chfw_sr.campaign.facts import ActivationKey, Needs
 from chfw_sr.campaign.model import CampaignFacts, OwnLists, Participation
-from chfw_sr.messages import EUI, CampaignID, Phase
+from chfw_sr.messages import EUI, CampaignID, Phase, Region
 
 from . import lookups
 from .dialects import SqlDialect
@@ -100,9 +103,8 @@ class Loader:
             return
         found = await self._ask(lookups.campaigns_named, wanted=(CAMPAIGN, _single(named)))
         parts: dict[str, dict[EUI, Participation]] = {row.campaign_id: {} for row in found}
-        if parts:
-            for row in await self._ask(lookups.participations_of, wanted=(CAMPAIGN, _single(parts))):
-                parts[row.campaign_id][EUI(row.supplier)] = to_participation(row)
+        for row in await self._ask(lookups.participations_of, wanted=(CAMPAIGN, _single(named))):
+            parts[row.campaign_id][EUI(row.supplier)] = to_participation(row)
         self._known.campaigns |= dict.fromkeys(named)
         for row in found:
             facts = CampaignFacts(to_campaign(row), parts[row.campaign_id], to_tallies(row))
@@ -135,9 +137,8 @@ class Loader:
         return frozenset((EUI(hub), version, at) for hub, version, at in found)
 
     async def _learn_parts(self, wanted: Wanted) -> None:
-        """Learn of Users' parts in campaigns that exist; longer lists are left where they are."""
-        existing = {part for part in wanted.parts if self._known.campaigns.get(part[0])}
-        await self._learn_responsible(sorted(existing))
+        """Learn of Users' parts in campaigns; longer lists are left where they are."""
+        await self._learn_responsible(sorted(wanted.parts))
         lists = {part for part in wanted.lists if self._is_short(part)}
         nominated = lists | {part for part in wanted.nominating if self._is_short(part)}
         if nominated:
@@ -153,9 +154,7 @@ class Loader:
     def _is_short(self, part: Part) -> bool:
         """Tell whether a User's lists in a campaign are to be kept, by what the campaign says of them."""
         found = self._known.campaigns.get(part[0])
-        if found is None:
-            return False
-        own = found.participations.get(part[1])
+        own = found.participations.get(part[1]) if found else None
         return own is None or max(own.default_devices, own.nominated_devices or 0, own.pilot_devices) <= BULK
 
     async def _learn_responsible(self, parts: Sequence[Part]) -> None:
@@ -173,16 +172,17 @@ class Loader:
 
     def _targets(self, number: int, part: Part) -> Iterable[tuple[Any, ...]]:
         found = self._known.campaigns[part[0]]
-        assert found is not None
+        if found is None:
+            yield from ((number, *part, "", "", region.value, "") for region in Region)
+            return
         campaign = found.campaign
         for region in sorted(campaign.regions):
             yield number, *part, campaign.manufacturer, campaign.model, region.value, campaign.firmware_version
 
     async def _learn_cells(self, campaigns: set[CampaignID]) -> None:
-        existing = sorted(each for each in campaigns if self._known.campaigns.get(each))
-        if existing:
-            self._known.cells |= {each: {} for each in existing}
-            for row in await self._ask(lookups.cells_of, wanted=(CAMPAIGN, _single(existing))):
+        if campaigns:
+            self._known.cells |= {each: {} for each in campaigns}
+            for row in await self._ask(lookups.cells_of, wanted=(CAMPAIGN, _single(campaigns))):
                 self._known.cells[row.campaign_id][row.id] = to_cell(row)
 
 
