@@ -152,7 +152,10 @@ def _structure(octets: bytes, rng: random.Random, others: list[bytes]) -> bytes:
         other = etree.fromstring(rng.choice(others), etree.XMLParser(resolve_entities=False, no_network=True))
     except (etree.XMLSyntaxError, ValueError):
         return _octets(octets, rng)
-    rng.choice(_CHANGES)(root, other, rng)
+    try:
+        rng.choice(_CHANGES)(root, other, rng)
+    except ValueError:  # lxml parses names that it does not make
+        return _octets(octets, rng)
     return etree.tostring(root)
 
 
@@ -183,7 +186,7 @@ def _no_attributes(root, _other, rng) -> None:
 
 
 def _algorithm(root, _other, rng) -> None:
-    found = [each for each in root.iter() if each.get("Algorithm") is not None]
+    found = [each for each in root.iter(etree.Element) if each.get("Algorithm") is not None]
     (rng.choice(found) if found else root).set("Algorithm", rng.choice(ALGORITHMS))
 
 

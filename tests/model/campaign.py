@@ -64,13 +64,13 @@ class Model:
         return {hub for hub in hubs if supplier in self.responsible[hub]} - others - self.updated
 
     def nominate(self, supplier: str, hubs: set[str]) -> None:
-        self.withdraw(supplier)
+        self.withdraw(supplier, but=hubs)  # a hub that stays in the list keeps its result
         self.nominated[supplier] = hubs
         for hub in hubs:
             self.places.setdefault(hub, Place())
 
-    def withdraw(self, supplier: str) -> None:
-        for hub in self.nominated.pop(supplier, set()) - self.default:
+    def withdraw(self, supplier: str, but: frozenset[str] | set[str] = frozenset()) -> None:
+        for hub in self.nominated.pop(supplier, set()) - self.default - but:
             del self.places[hub]
 
     def launch(self, window: tuple[datetime, datetime]) -> None:
