@@ -12,7 +12,7 @@ from .cpu import Meter
 from .load import Repetition, audit, repeat, send, warm_up
 from .mix import Document, Mix
 from .product import Failed, Product
-from .servers import Servers, servers
+from .servers import Servers, servers, sql
 from .world import OPERATOR, World
 
 OPENING_SECONDS = 60.0
@@ -95,6 +95,8 @@ def site(size: Size, *, nodes: int = 1) -> Iterator[Site]:
         world = World(Path(folder), size.hubs)
         product = Product(world, running)
         seconds = product.set_up()
+        for statement in ("VACUUM ANALYZE", "CHECKPOINT"):  # what autovacuum would do amid the first measurements
+            sql(running.postgresql.url, statement)
         meter = Meter(running.groups)
         meter.rest()
         made = Site(running, world, Mix(world), product, meter, size, seconds)
