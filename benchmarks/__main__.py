@@ -74,6 +74,7 @@ def main() -> None:
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # make and timeout send it twice
     sys.exit(143)  # by way of every `finally`: servers are stopped, folders deleted
 
 
