@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from chfw_sr.messages import EUI
+from chfw_sr.service.registration.inventory import HUB_FIELDS
 from chfw_sr.wire import Signer
 from chfw_sr.wire.pki import certificate_pem, issue, key_pem, make_authority
 
@@ -19,20 +20,6 @@ DCC_KEY, DCC_CERTIFICATE = "dcc.key.pem", "dcc.pem"
 
 VALIDITY = timedelta(days=10 * 365)
 """How long certificates hold, before and after the day on which they are made."""
-
-_COLUMNS = (
-    "eui",
-    "manufacturer",
-    "model",
-    "firmware_version",
-    "region",
-    "status",
-    "import_supplier",
-    "gas_supplier",
-    "electricity_distributor",
-    "gas_transporter",
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
@@ -97,9 +84,9 @@ def _write_inventory(path: Path, nation: Nation, written: Callable[[int], None])
     number = 0
     with path.open("w", encoding="utf-8", newline="") as lines:
         writer = csv.writer(lines, lineterminator="\n")
-        writer.writerow(_COLUMNS)
+        writer.writerow(HUB_FIELDS)
         for chunk in nation.hubs():
-            writer.writerows([[getattr(hub, name) for name in _COLUMNS] for hub in chunk])
+            writer.writerows([[getattr(hub, name) for name in HUB_FIELDS] for hub in chunk])
             number += len(chunk)
             written(number)
 

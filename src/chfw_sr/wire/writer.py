@@ -6,47 +6,28 @@ from datetime import datetime
 from typing import Final
 
 from chfw_sr.messages import (
-    ALERTS,
     EUI,
     SERVICE_REFERENCES,
-    Activation,
     Alert,
-    AlertBody,
     CampaignRequest,
-    CampaignStageChanged,
     CampaignStatus,
-    CampaignStatusReport,
-    CommsHubFirmwareActivation,
-    CommsHubFirmwareActivationFailed,
-    CreateFirmwareCampaign,
     Fault,
     FirmwareActivationWarning,
     Payload,
     PilotPlan,
-    PilotPlanConfirmed,
-    PilotPlanPublished,
-    PilotPreferencesAccepted,
-    PilotPreferencesDeleted,
-    PilotPreferencesPartlyAccepted,
     PilotPreferencesWarning,
-    PublishPilotPlan,
-    PublishSafeLaunchSchedule,
-    ReportFirmwareActivation,
     ResponseID,
     SafeLaunchPlan,
-    SafeLaunchSchedulePublished,
     ServiceRequest,
-    ServiceRequestCompleted,
-    ServiceRequestRejected,
     ServiceResponse,
     Throttled,
-    UpdateCampaignState,
-    UpdatePilotPreferences,
     instant_text,
 )
 
+from .alert_bodies import ALERT_BODIES
 from .namespaces import SCHEMA_VERSION, SR
-from .render import devices, element, optional, period, schedule, status, text, warning
+from .render import devices, element, optional, schedule, status, text, warning
+from .request_bodies import REQUEST_BODIES
 from .signer import Signer
 
 _ROOT: Final = f' xmlns:sr="{SR}" schemaVersion="{SCHEMA_VERSION}"><sr:Header>'
@@ -104,7 +85,7 @@ def _unsigned_alert(alert: Alert, response_id: str, moment: str) -> bytes:
         f"{_RESPONSE}<sr:ResponseID>{response_id}</sr:ResponseID><sr:ResponseCode>I0</sr:ResponseCode>"
         f"<sr:ResponseDateTime>{moment}</sr:ResponseDateTime></sr:Header><sr:Body><sr:DCCAlertMessage>"
         f"<sr:DCCAlertCode>{body.code}</sr:DCCAlertCode>{'' if throttled is None else _throttled(throttled)}"
-        f"<sr:DCCAlert>{_ALERTS[type(body)](body)}</sr:DCCAlert>"
+        f"<sr:DCCAlert>{ALERT_BODIES[type(body)](body)}</sr:DCCAlert>"
         "</sr:DCCAlertMessage></sr:Body></sr:Response>".encode()
     )
 
@@ -172,7 +153,7 @@ def write_request(request: ServiceRequest, signer: Signer | None) -> bytes:
     first, preceding, body = request.first_in_sequence, request.preceding_request_id, request.body
     name = SERVICE_REFERENCES[request.srv].element
     campaign = element("CampaignID", body.campaign_id) if isinstance(body, CampaignRequest) else ""
-    rest = _REQUESTS[type(body)](body) if type(body) in _REQUESTS else ""
+    rest = REQUEST_BODIES[type(body)](body) if type(body) in REQUEST_BODIES else ""
     unsigned = (
         f"{_REQUEST}<sr:RequestID>{request.request_id}</sr:RequestID>"
         f"{'' if first is None else element('FirstInSequence', 'true' if first else 'false')}"
@@ -191,76 +172,6 @@ def _references(srv: str | None) -> str:
     return element("ServiceReference", text(".".join(srv.split(".")[:2]))) + element(
         "ServiceReferenceVariant", text(srv)
     )
-
-
-def _created(body: CreateFirmwareCampaign) -> str:
-    bounds = body.pilot_devices
-    return (
-        element("DeviceManufacturer", text(body.manufacturer))
-        + element("DeviceModel", text(body.model))
-        + element("FirmwareVersion", text(body.firmware_version))
-        + "".join(element("CSPRegion", region) for region in body.regions)
-        + period("PilotPeriod", body.pilot_period)
-        + period("SafeLaunchPeriod", body.safe_launch_period)
-        + element("MinimumNoticeDays", str(body.minimum_notice_days))
-        + (
-            ""
-            if bounds is None
-            else element(
-                "PilotDevicesPerSupplier",
-                element("Minimum", str(bounds.minimum)) + element("Maximum", str(bounds.maximum)),
-            )
-        )
-        + element("FailureThreshold", f"{body.failure_threshold:f}")
-    )
-
-
-def _activation(activation: Activation) -> str:
-    return element(
-        "Activation",
-        element("DeviceID", activation.device_id)
-        + element("FirmwareVersion", text(activation.firmware_version))
-        + element("ActivationDateTime", instant_text(activation.at))
-        + element("Result", activation.result)
-        + optional("FailureReason", activation.failure_reason),
-    )
-
-
-def _reported(body: ReportFirmwareActivation) -> str:
-    return "".join(map(_activation, body.activations))
-
-
-def _preferences(body: UpdatePilotPreferences) -> str:
-    return devices("PreferredPilotList", body.preferred_list) + schedule(
-        "PreferredPilotSchedule", body.preferred_schedule
-    )
-
-
-def _published_plan(body: PublishPilotPlan) -> str:
-    return (
-        element("ResponseDeadline", instant_text(body.response_deadline))
-        + schedule("DefaultPilotSchedule", body.default_schedule)
-        + devices("DefaultPilotList", body.default_list)
-    )
-
-
-def _published_safe_launch(body: PublishSafeLaunchSchedule) -> str:
-    return schedule("SafeLaunchSchedule", body.schedule)
-
-
-def _updated_state(body: UpdateCampaignState) -> str:
-    return element("Action", body.action) + element("Reason", text(body.reason))
-
-
-# What stands in each body after its CampaignID; the bodies that are not here hold nothing else.
-_REQUESTS: Final[dict[type, Callable[..., str]]] = {
-    UpdatePilotPreferences: _preferences,
-    CreateFirmwareCampaign: _created,
-    PublishPilotPlan: _published_plan,
-    PublishSafeLaunchSchedule: _published_safe_launch,
-    UpdateCampaignState: _updated_state,
-    ReportFirmwareActivation: _reported,
-}
 
 
 def _pilot_plan(plan: PilotPlan) -> str:
@@ -306,126 +217,4 @@ _PAYLOADS: Final[dict[type[Payload], Callable[..., str]]] = {
     PilotPreferencesWarning: warning,
     FirmwareActivationWarning: _activation_warning,
     Fault: _fault,
-}
-
-
-def _alert(body: AlertBody, content: str) -> str:
-    return element(ALERTS[body.code].element, content)
-
-
-def _activated(body: CommsHubFirmwareActivation) -> str:
-    return _alert(body, element("DeviceID", body.device_id) + element("FirmwareVersion", text(body.firmware_version)))
-
-
-def _failed(body: CommsHubFirmwareActivationFailed) -> str:
-    return _alert(
-        body,
-        optional("CampaignID", body.campaign_id)
-        + element("DeviceID", body.device_id)
-        + element("FirmwareVersion", text(body.firmware_version))
-        + optional("FailureReason", body.failure_reason),
-    )
-
-
-def _plan_published(body: PilotPlanPublished) -> str:
-    return _alert(
-        body,
-        element("CampaignID", body.campaign_id)
-        + element("FirmwareVersion", text(body.firmware_version))
-        + element("DeviceManufacturer", text(body.manufacturer))
-        + element("DeviceModel", text(body.model))
-        + element("ResponseDeadline", instant_text(body.response_deadline))
-        + devices("DefaultPilotList", body.default_list)
-        + schedule("DefaultPilotSchedule", body.default_schedule),
-    )
-
-
-def _outcome(body: PilotPreferencesAccepted | PilotPreferencesPartlyAccepted) -> str:
-    return (
-        element("CampaignID", body.campaign_id)
-        + element("ServiceRequestID", str(body.request_id))
-        + element("AcceptedDevices", str(body.accepted))
-        + element("RefusedDevices", str(body.refused))
-    )
-
-
-def _accepted(body: PilotPreferencesAccepted) -> str:
-    return _alert(body, _outcome(body))
-
-
-def _partly_accepted(body: PilotPreferencesPartlyAccepted) -> str:
-    return _alert(body, _outcome(body) + warning(body.warning))
-
-
-def _rejected(body: ServiceRequestRejected) -> str:
-    return _alert(
-        body,
-        element("ServiceRequestID", str(body.request_id))
-        + optional("ServiceReferenceVariant", body.srv)
-        + element("ResponseCode", body.response_code)
-        + element("Reason", text(body.reason)),
-    )
-
-
-def _confirmed(body: PilotPlanConfirmed) -> str:
-    return _alert(
-        body,
-        element("CampaignID", body.campaign_id)
-        + devices("PilotList", body.pilot_list)
-        + schedule("PilotSchedule", body.schedule)
-        + element("ListSource", body.list_source)
-        + element("ScheduleSource", body.schedule_source),
-    )
-
-
-def _stage_changed(body: CampaignStageChanged) -> str:
-    return _alert(
-        body,
-        element("CampaignID", body.campaign_id)
-        + element("PreviousStage", body.previous)
-        + element("Stage", body.stage)
-        + optional("Reason", body.reason),
-    )
-
-
-def _safe_launch_published(body: SafeLaunchSchedulePublished) -> str:
-    return _alert(
-        body,
-        element("CampaignID", body.campaign_id)
-        + element("FirmwareVersion", text(body.firmware_version))
-        + schedule("SafeLaunchSchedule", body.schedule)
-        + element("DeviceCount", str(body.device_count)),
-    )
-
-
-def _status_report(body: CampaignStatusReport) -> str:
-    return status(body.status)
-
-
-def _deleted(body: PilotPreferencesDeleted) -> str:
-    return _alert(body, element("CampaignID", body.campaign_id) + element("ServiceRequestID", str(body.request_id)))
-
-
-def _completed(body: ServiceRequestCompleted) -> str:
-    return _alert(
-        body,
-        element("ServiceRequestID", str(body.request_id))
-        + element("ServiceReferenceVariant", body.srv)
-        + element("ResponseCode", body.response_code),
-    )
-
-
-_ALERTS: Final[dict[type[AlertBody], Callable[..., str]]] = {
-    CommsHubFirmwareActivation: _activated,
-    PilotPlanPublished: _plan_published,
-    PilotPreferencesAccepted: _accepted,
-    PilotPreferencesPartlyAccepted: _partly_accepted,
-    ServiceRequestRejected: _rejected,
-    PilotPlanConfirmed: _confirmed,
-    CampaignStageChanged: _stage_changed,
-    SafeLaunchSchedulePublished: _safe_launch_published,
-    CommsHubFirmwareActivationFailed: _failed,
-    CampaignStatusReport: _status_report,
-    PilotPreferencesDeleted: _deleted,
-    ServiceRequestCompleted: _completed,
 }
