@@ -21,6 +21,7 @@ DCC_KEY, DCC_CERTIFICATE = "dcc.key.pem", "dcc.pem"
 VALIDITY = timedelta(days=10 * 365)
 """How long certificates hold, before and after the day on which they are made."""
 
+
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """A nation with the keys of its Users."""
