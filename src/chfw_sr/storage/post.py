@@ -33,7 +33,8 @@ async def enqueue(
     """
     if not messages:
         return set()
-    new = {message.lane for message in messages} - known_lanes
+    lane_of = [message.lane for message in messages]
+    new = set(lane_of) - known_lanes
     if new:
         statement = dialect.insert(lanes).on_conflict_do_nothing()
         await connection.execute(statement, [{"lane": name} for name in sorted(new)])
@@ -53,7 +54,7 @@ async def enqueue(
     ]
     try:
         await dialect.load(connection, outbox, outbox.c.keys(), rows)
-        pending = [(message.id, message.lane, 0) for message in messages]
+        pending = [(message.id, lane, 0) for message, lane in zip(messages, lane_of, strict=True)]
         await dialect.load(connection, outbox_pending, outbox_pending.c.keys(), pending)
     except Exception as error:
         if dialect.is_duplicate(error):
