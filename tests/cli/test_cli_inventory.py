@@ -44,7 +44,7 @@ def read(text, **options):
 def test_a_line_becomes_a_hub():
     (chunk,) = read(document(line(1, eui=eui(1).lower(), gas_supplier="90-b3-d5-1f-30-02-00-00")))
     assert chunk.problems == []
-    assert chunk.hubs == [
+    assert list(chunk.hubs) == [
         Hub(
             eui=eui(1),
             manufacturer="Makers",
@@ -61,7 +61,7 @@ def test_a_line_becomes_a_hub():
 def test_columns_may_stand_in_any_order_and_the_last_four_may_be_missing():
     text = "status,region,firmware_version,model,manufacturer,eui\nPending,South,9,M,Ma," + eui(5) + "\n"
     (chunk,) = read(text)
-    assert chunk.hubs == [Hub(eui(5), "Ma", "M", "9", Region.SOUTH, HubStatus.PENDING)]
+    assert list(chunk.hubs) == [Hub(eui(5), "Ma", "M", "9", Region.SOUTH, HubStatus.PENDING)]
 
 
 def test_chunks_are_bounded_and_keep_the_order():
@@ -111,6 +111,21 @@ def test_lines_are_counted_past_empty_ones_quoted_line_feeds_and_broken_quotes()
     assert [problem.line for problem in chunk.problems] == [4, 6, 8]
     assert "not CSV" in chunk.problems[1].reason
     assert chunk.problems[2] == Problem(8, None, "2 fields where the header has 10")
+
+
+@given(st.lists(st.sampled_from(["good", "lower", "bad", "short", "empty"]), max_size=9), st.integers(1, 4))
+def test_rows_mean_the_same_with_quotes_and_without(kinds, chunk_rows):
+    """Without quotes no CSV reader looks at them."""
+    changes = {"lower": {"eui": "90-b3-d5-1f-30-a0-ff-ff"}, "bad": {"region": "West", "import_supplier": "x"}}
+    plain = [line(number, **changes.get(kind, {})) for number, kind in enumerate(kinds)]
+    plain = [{"short": "a,b", "empty": ""}.get(kind, text) for kind, text in zip(kinds, plain, strict=True)]
+    quoted = [",".join(f'"{field}"' for field in text.split(",")) if text else "" for text in plain]
+
+    def told(lines):
+        chunks = read(document(*lines), chunk_rows=chunk_rows)
+        return [hub for each in chunks for hub in each.hubs], [one for each in chunks for one in each.problems]
+
+    assert told(plain) == told(quoted)
 
 
 @pytest.mark.parametrize(

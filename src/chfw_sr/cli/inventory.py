@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
@@ -115,8 +116,7 @@ async def _good_chunks(
     octets: BinaryIO, source: str, faults: _Faults, bar: Bar, *, skip_bad: bool
 ) -> AsyncIterator[Sequence[Hub]]:
     """Give the good hubs; once a line is bad and that matters, only count to the end, then raise."""
-    chunks = read_inventory(_lines(octets, source, bar), source)
-    while chunk := await asyncio.to_thread(next, chunks, None):
+    async for chunk in _read_ahead(read_inventory(_lines(octets, source, bar), source)):
         faults.add(chunk)
         if chunk.hubs and (skip_bad or not faults.lines):
             yield chunk.hubs
@@ -124,10 +124,21 @@ async def _good_chunks(
         raise CommandError(f"{faults.report(source)}\nnothing was imported; correct the lines, or use --skip-bad")
 
 
+async def _read_ahead(chunks: Iterator[InventoryChunk]) -> AsyncIterator[InventoryChunk]:
+    """Read the next chunk in a thread while the last one goes to the database."""
+    reading = asyncio.create_task(asyncio.to_thread(next, chunks, None))
+    try:
+        while chunk := await reading:
+            reading = asyncio.create_task(asyncio.to_thread(next, chunks, None))
+            yield chunk
+    finally:
+        await asyncio.wait([reading])  # a thread cannot be stopped, and it reads a file that is about to be closed
+
+
 def _lines(octets: BinaryIO, source: str, bar: Bar) -> Iterator[str]:
     """Decode line by line; what is not UTF-8 becomes lone surrogates, which no field accepts."""
     read = 0
-    for number, line in enumerate(iter(lambda: octets.readline(MAX_LINE), b""), start=1):
+    for number, line in enumerate(iter(partial(octets.readline, MAX_LINE), b""), start=1):
         if len(line) == MAX_LINE:
             raise InvalidFile(source, [Problem(number, None, f"longer than {MAX_LINE} octets; is this a CSV file?")])
         read += len(line)

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from itertools import count, groupby
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import (
@@ -27,7 +27,7 @@ from sqlalchemy.schema import CreateIndex, DropIndex
 
 from chfw_sr.campaign.model import Hub
 from chfw_sr.messages import EUI
-from chfw_sr.service.ports import Cause, ImportCount, UserRecord
+from chfw_sr.service.ports import Cause, HubColumns, ImportCount, UserRecord
 from chfw_sr.wire import TrustedCertificate
 
 from .columns import KEY
@@ -124,25 +124,40 @@ class SqlRegister:
         async with database.transaction() as connection:
             with database.guard():
                 await database.dialect.create_temporary(connection, imported)
-            places = count()
+            total = 0
             async for chunk in chunks:
-                rows = [(next(places), *hub_data(hub)) for hub in chunk]
+                rows = list(_numbered(chunk, total))
+                total += len(rows)
                 with database.guard():
                     await database.dialect.load(connection, imported, imported.c.keys(), rows)
             with database.guard():
                 await database.dialect.index_temporary(connection, imported, "eui", "place")
-                counted = await _merge(connection, database.dialect, Cause(at))
+                total -= await _drop_earlier(connection)
+                counted = await _merge(connection, database.dialect, Cause(at), total)
                 await connection.execute(delete(imported))
                 await connection.commit()
         return counted
 
 
-async def _merge(connection: AsyncConnection, dialect: SqlDialect, cause: Cause) -> ImportCount:
-    """Compare what was imported with the inventory and make the difference, a statement each."""
+def _numbered(chunk: Sequence[Hub], first: int) -> Iterable[Sequence[object]]:
+    """Give rows of `imported`."""
+    if isinstance(chunk, HubColumns):
+        return zip(range(first, first + len(chunk)), *chunk.columns, strict=True)
+    return ((place, *hub_data(hub)) for place, hub in enumerate(chunk, first))
+
+
+async def _drop_earlier(connection: AsyncConnection) -> int:
+    """Of hubs that came twice keep the later; give how many went. To see that there is none costs a third of it."""
+    twice = select(imported.c.eui).group_by(imported.c.eui).having(func.count() > 1)
+    if (await connection.execute(twice.limit(1))).first() is None:
+        return 0
     later = imported.alias("later")
     again = exists().where(later.c.eui == imported.c.eui, later.c.place > imported.c.place)
-    await connection.execute(delete(imported).where(again))
-    total: int = (await connection.execute(select(func.count()).select_from(imported))).scalar_one()
+    return (await connection.execute(delete(imported).where(again))).rowcount
+
+
+async def _merge(connection: AsyncConnection, dialect: SqlDialect, cause: Cause, total: int) -> ImportCount:
+    """Compare what was imported with the inventory and make the difference, a statement each."""
     same = hubs.c.eui == imported.c.eui
     data = HUB_DATA[1:]
     differs = or_(*(hubs.c[name].is_distinct_from(imported.c[name]) for name in data))

@@ -33,7 +33,7 @@ from .queries import (
     Queries,
     SilentHub,
 )
-from .register import ImportCount, Register, UserRecord
+from .register import HubColumns, ImportCount, Register, UserRecord
 from .store import Store
 from .throttles import LONG_AGO, Throttle
 from .unit_of_work import Cause, Lease, UnitOfWork
@@ -58,6 +58,7 @@ __all__ = [
     "FailuresByReason",
     "HistoryRow",
     "HourOfResults",
+    "HubColumns",
     "HubView",
     "ImportCount",
     "InboxEntry",

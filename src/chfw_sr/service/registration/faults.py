@@ -93,15 +93,16 @@ NumberedRow = tuple[int, "list[str] | csv.Error"]
 """The line on which a row of CSV begins, from 1, and its fields or why there are none."""
 
 
-def numbered_rows(lines: Iterable[str]) -> Iterator[NumberedRow]:
+def numbered_rows(lines: Iterable[str], first: int = 1) -> Iterator[NumberedRow]:
     """Read CSV row by row, past rows that are broken; empty lines are left out.
 
     Args:
-        lines: with their line ends; a byte order mark before the first is dropped.
+        lines: with their line ends; a byte order mark before line 1 is dropped.
+        first: the number of the first of these lines.
     """
-    reader = csv.reader(_without_mark(lines), strict=True)
+    reader = csv.reader(_without_mark(lines) if first == 1 else lines, strict=True)
     while True:
-        line = reader.line_num + 1
+        line = reader.line_num + first
         try:
             row = next(reader, None)
         except csv.Error as error:

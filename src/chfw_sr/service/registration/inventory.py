@@ -1,20 +1,21 @@
 """Reads an inventory of hubs in chunks, so that its size does not matter.
 
-Each field has one check, and the answers for fields that repeat together are remembered. A row goes through all checks
-at once; only one that fails is looked at field by field.
+Each field has one check. A chunk is checked column by column: all EUIs of hubs at once, and of the other columns every
+value that there is, once. Only a chunk that fails is looked at row by row, and only a row that fails field by field.
+Lines without quotes are taken apart where the commas are; from the first quote on the rows are those of `csv`.
 """
 
 import csv
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice
-from operator import itemgetter
+from itertools import chain, islice
+from operator import methodcaller
 
-from chfw_sr.campaign.model import Hub
-from chfw_sr.messages import EUI, HubStatus, Region, parse_eui
+from chfw_sr.messages import EUI, HubStatus, Region, parse_device_list, parse_eui
+from chfw_sr.service.ports import HubColumns
 
-from .faults import Problem, numbered_rows, one_of, read_header
+from .faults import NumberedRow, Problem, numbered_rows, one_of, read_header
 
 HUB_FIELDS = (
     "eui",
@@ -32,6 +33,8 @@ HUB_FIELDS = (
 
 _REQUIRED = 6
 
+_ENDED = methodcaller("endswith", "\n")
+
 
 @dataclass(frozen=True, slots=True)
 class InventoryChunk:
@@ -43,7 +46,7 @@ class InventoryChunk:
         bad_rows: how many others there are.
     """
 
-    hubs: list[Hub]
+    hubs: HubColumns
     problems: list[Problem]
     bad_rows: int
 
@@ -79,25 +82,7 @@ def _responsible(text: str) -> EUI | None:
     return parse_eui(text) if text else None
 
 
-@lru_cache(maxsize=4096)
-def _kind(
-    manufacturer: str, model: str, version: str, region: str, status: str
-) -> tuple[str, str, str, Region, HubStatus]:
-    return (
-        _device_name(manufacturer),
-        _device_name(model),
-        _firmware_version(version),
-        _region(region),
-        _status(status),
-    )
-
-
-@lru_cache(maxsize=16384)
-def _pair(one: str, other: str) -> tuple[EUI | None, EUI | None]:
-    return _responsible(one), _responsible(other)
-
-
-_CHECKS: tuple[Callable[[str], object], ...] = (
+_CHECKS: tuple[Callable[[str], str | None], ...] = (
     parse_eui,
     _device_name,
     _device_name,
@@ -111,7 +96,7 @@ _CHECKS: tuple[Callable[[str], object], ...] = (
 )
 
 
-def read_inventory(lines: Iterable[str], source: str, chunk_rows: int = 5000) -> Iterator[InventoryChunk]:
+def read_inventory(lines: Iterable[str], source: str, chunk_rows: int = 2000) -> Iterator[InventoryChunk]:
     """Read an inventory as it comes, in constant memory.
 
     Args:
@@ -124,36 +109,95 @@ def read_inventory(lines: Iterable[str], source: str, chunk_rows: int = 5000) ->
 
     Source: wire contract §2.
     """
-    rows = numbered_rows(lines)
-    header = read_header(rows, HUB_FIELDS, _REQUIRED, source)
+    rest = _Lines(lines)
+    header = read_header(numbered_rows(rest), HUB_FIELDS, _REQUIRED, source)
     width = len(header)
-    pick = itemgetter(*(header.index(name) if name in header else width for name in HUB_FIELDS))
-    while some := list(islice(rows, chunk_rows)):
-        chunk: list[Hub] = []
-        problems: list[Problem] = []
-        for line, row in some:
-            if isinstance(row, csv.Error):
-                problems.append(Problem(line, None, f"not CSV: {row}"))
-            elif len(row) != width:
-                problems.append(Problem(line, None, f"{len(row)} fields where the header has {width}"))
-            else:
-                row.append("")  # what a column that is missing holds
-                values = pick(row)
-                try:
-                    chunk.append(_hub(values))
-                except ValueError:
-                    problems.extend(_faults(line, values))
-        yield InventoryChunk(chunk, problems, len(some) - len(chunk))
+    order = [header.index(name) if name in header else width for name in HUB_FIELDS]
+    for rows in _rows(rest, chunk_rows):
+        yield _checked_at_once(rows, width, order) or _checked_one_by_one(rows, width, order)
 
 
-def _hub(values: Sequence[str]) -> Hub:
-    eui, manufacturer, model, version, region, status, electricity, gas, distributor, transporter = values
-    return Hub(
-        parse_eui(eui),
-        *_kind(manufacturer, model, version, region, status),
-        *_pair(electricity, gas),
-        *_pair(distributor, transporter),
-    )
+class _Lines(Iterator[str]):
+    """Lines, of which the number is known that have been taken."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._rest = iter(lines)
+        self.taken = 0
+
+    def __next__(self) -> str:
+        line = next(self._rest)
+        self.taken += 1
+        return line
+
+    def take(self, most: int) -> list[str]:
+        some = list(islice(self._rest, most))
+        self.taken += len(some)
+        return some
+
+
+def _rows(rest: _Lines, chunk_rows: int) -> Iterator[list[NumberedRow]]:
+    """Take lines apart, as many at a time as a chunk has rows."""
+    while some := rest.take(chunk_rows):
+        first = rest.taken - len(some) + 1
+        texts = _simple(some)
+        if texts is None:
+            rows = numbered_rows(chain(some, rest), first)
+            while chunk := list(islice(rows, chunk_rows)):
+                yield chunk
+            return
+        yield [(line, text.split(",")) for line, text in enumerate(texts, first)]
+
+
+def _simple(lines: list[str]) -> list[str] | None:
+    """Give lines without their ends, if each is a row and commas are all there is to it; None if `csv` must look."""
+    text = "".join(lines)
+    if not text.endswith("\n"):
+        text += "\n"
+    if '"' in text or "\r" in text or text.count("\n") != len(lines) or not all(map(_ENDED, lines[:-1])):
+        return None
+    texts = text[:-1].split("\n")
+    return texts if all(texts) and max(map(len, texts)) < csv.field_size_limit() else None
+
+
+def _checked_at_once(rows: Sequence[NumberedRow], width: int, order: Sequence[int]) -> InventoryChunk | None:
+    """Check column by column; None if anything is wrong."""
+    fields = [row for _, row in rows if isinstance(row, list) and len(row) == width]
+    if len(fields) < len(rows):
+        return None
+    columns = [*zip(*fields, strict=True), ("",) * len(fields)]  # the last one is what a column that is missing holds
+    try:
+        euis: Sequence[str] = parse_device_list(",".join(columns[order[0]]))
+        if len(euis) != len(rows):
+            return None
+        others = [_column(columns[place], check) for place, check in zip(order[1:], _CHECKS[1:], strict=True)]
+    except ValueError:
+        return None
+    return InventoryChunk(HubColumns([euis, *others]), [], 0)
+
+
+def _column(values: Sequence[str], check: Callable[[str], str | None]) -> Sequence[str | None]:
+    """Check every value that there is, once."""
+    forms = {value: check(value) for value in set(values)}
+    return values if all(value == form for value, form in forms.items()) else [forms[value] for value in values]
+
+
+def _checked_one_by_one(rows: Sequence[NumberedRow], width: int, order: Sequence[int]) -> InventoryChunk:
+    good: list[list[str | None]] = []
+    problems: list[Problem] = []
+    for line, row in rows:
+        if isinstance(row, csv.Error):
+            problems.append(Problem(line, None, f"not CSV: {row}"))
+        elif len(row) != width:
+            problems.append(Problem(line, None, f"{len(row)} fields where the header has {width}"))
+        else:
+            values = [*row, ""]
+            picked = [values[place] for place in order]
+            try:
+                good.append([check(text) for check, text in zip(_CHECKS, picked, strict=True)])
+            except ValueError:
+                problems.extend(_faults(line, picked))
+    columns = list(zip(*good, strict=True)) or [()] * len(HUB_FIELDS)
+    return InventoryChunk(HubColumns(columns), problems, len(rows) - len(good))
 
 
 def _faults(line: int, values: Sequence[str]) -> Iterator[Problem]:
