@@ -90,6 +90,28 @@ class Settings(BaseSettings):
         AmqpClient,
         Field(description="What receives and publishes: lean, or aio-pika as a fall-back at a multiple of the cost."),
     ] = AmqpClient.LEAN
+    smtp_url: Annotated[
+        SecretStr | None,
+        Field(
+            description="SMTP server: smtps://USER:PASSWORD@HOST; smtp:// for STARTTLS; smtp://HOST?tls=off for none."
+        ),
+    ] = None
+    smtp_from: Annotated[
+        str | None, Field(description="Address that alerts by e-mail come from, and that bounces go to.")
+    ] = None
+    smtp_ca_file: Annotated[
+        Path | None,
+        Field(description="PEM file of the authorities of the SMTP server's certificate."),
+    ] = None
+    smtp_timeout_seconds: Annotated[
+        float, Field(gt=0, le=100, description="How long connecting to the SMTP server, and each mail, may take.")
+    ] = 60.0
+    email_digest_minutes: Annotated[
+        float, Field(ge=0, description="How long an activation (N64, N908) waits for others to share a mail with.")
+    ] = 15.0
+    email_digest_size: Annotated[
+        int, Field(gt=0, le=1000, description="How many activations are enough for a mail at once.")
+    ] = 500
     dcc_eui: Annotated[
         EUI,
         AfterValidator(parse_eui),
@@ -227,6 +249,12 @@ class Settings(BaseSettings):
         if url is not None and urlsplit(url.get_secret_value()).scheme not in ("amqp", "amqps"):
             raise ValueError("not the URL of a RabbitMQ (amqp://USER:PASSWORD@HOST/VHOST, or amqps://)")
         return url
+
+    @model_validator(mode="after")
+    def _sender_of_mail(self) -> Self:
+        if (self.smtp_url is None) != (self.smtp_from is None):
+            raise ValueError("smtp_url and smtp_from go together")
+        return self
 
     @model_validator(mode="after")
     def _tls_of_amqp(self) -> Self:

@@ -234,3 +234,30 @@ def test_twenty_faults_are_shown_and_the_others_counted(cli, users_file):
     result = cli("users", "import", path)
     assert result.stderr.count("not an EUI") == 20
     assert f"{path}: and 3 more" in result.stderr
+
+
+def test_import_takes_contacts_and_list_shows_them(cli, users_file):
+    contact = 'channels = "both"\nemail = "Ops@ALPHA.example"\n'
+    cli("users", "import", users_file("users.toml", user() + contact))
+    (alpha,) = json.loads(cli("users", "list", "--json").stdout)
+    assert (alpha["channels"], alpha["email"]) == ("both", "Ops@alpha.example")
+
+    row = f"{ALPHA},Alpha,IS,email,ops@alpha.example"
+    cli("users", "import", users_file("users.csv", f"eui,name,roles,channels,email\n{row}\n"))
+    (alpha,) = json.loads(cli("users", "list", "--json").stdout)
+    assert (alpha["channels"], alpha["email"]) == ("email", "ops@alpha.example")
+
+
+@pytest.mark.parametrize(
+    ("cells", "fault"),
+    [
+        ("email,", "field email: missing; channels is email"),
+        ("both,nobody", "field email: not an e-mail address such as operations@supplier.example"),
+        ("post,ops@alpha.example", "field channels: 'post'"),
+    ],
+)
+def test_contacts_that_cannot_be_used_are_refused(cli, users_file, cells, fault):
+    result = cli("users", "import", users_file("users.csv", f"eui,name,roles,channels,email\n{ALPHA},A,IS,{cells}\n"))
+    assert result.exit_code == 1
+    assert fault in result.stderr
+    assert result.stderr.count("field") == 1

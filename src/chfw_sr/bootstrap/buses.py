@@ -41,6 +41,8 @@ class Roles:
     consumer: bool = True
     relay: bool = True
     clock: bool = True
+    email: bool = True
+    """Only where the settings name an SMTP server."""
 
 
 class TopologyMissing(Exception):  # noqa: N818 - it names what is found

@@ -1,7 +1,7 @@
 """Looks every few seconds how the process is off: readiness and the depths of queues, for the telemetry."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 
 from chfw_sr.service.ports import Clock, Depths, Unavailable
 from chfw_sr.storage import migrations
@@ -20,6 +20,7 @@ class Probe:
         bus: where requests come from and messages go to.
         observer: is told.
         clock: for the age of what waits.
+        mail: tells how the SMTP server is; absent where there is none.
         patience_seconds: how long each may take to answer.
     """
 
@@ -30,12 +31,14 @@ class Probe:
         bus: Bus,
         observer: PrometheusObserver,
         clock: Clock,
+        mail: Callable[[], Awaitable[str]] | None = None,
         patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:
         self._store = store
         self._bus = bus
         self._observer = observer
         self._clock = clock
+        self._mail = mail
         self._patience_seconds = patience_seconds
         self._depths: Depths | None = None
 
@@ -44,6 +47,8 @@ class Probe:
         self._depths = None
         found = {"database": await self._answer(self._look_at_database())}
         found |= await self._bus.look()
+        if self._mail is not None:
+            found["email"] = await self._answer(self._mail())
         self._observer.depths(self._depths, self._clock.now())
         await self._answer(self._look_at_queues())
         self._observer.probed(found)

@@ -15,6 +15,7 @@ from chfw_sr.telemetry.metrics import PrometheusObserver
 from chfw_sr.wire import Signer
 
 from .buses import Bus, Roles
+from .mailing import IDLE_SECONDS, build_mail
 from .parts import SystemClock, build_clockwork, build_processor, build_relay
 from .probing import Probe
 
@@ -74,7 +75,9 @@ class Process:
             lease_seconds=settings.clock_lease_seconds,
             observer=observer,
         )
-        self._probe = Probe(store=store, bus=bus, observer=observer, clock=clock)
+        self._mail = build_mail(settings, store, clock, observer) if roles.email else None
+        mail_state = self._mail.publisher.look if self._mail else None
+        self._probe = Probe(store=store, bus=bus, observer=observer, clock=clock, mail=mail_state)
 
     def makers(self, stop: asyncio.Event) -> Jobs:
         """Give the loops that make messages, and the chores."""
@@ -107,17 +110,25 @@ class Process:
 
     def senders(self, stop: asyncio.Event) -> Jobs:
         """Give the loops that send messages out."""
-        if not self.roles.relay:
-            return {}
-        return {
-            Loop.RELAY: loops.relay(
+        jobs: Jobs = {}
+        if self.roles.relay:
+            jobs[Loop.RELAY] = loops.relay(
                 self._relay,
                 wake=self._wake,
                 idle_seconds=self.settings.idle_seconds,
                 stop=stop,
                 observer=self._observer,
             )
-        }
+        if self._mail is not None:
+            jobs[Loop.EMAIL] = loops.relay(
+                self._mail.relay,
+                wake=asyncio.Event(),
+                idle_seconds=IDLE_SECONDS,
+                stop=stop,
+                loop=Loop.EMAIL,
+                observer=self._observer,
+            )
+        return jobs
 
     def _repeat(
         self, loop: Loop, chore: loops.Chore, every_seconds: float, stop: asyncio.Event

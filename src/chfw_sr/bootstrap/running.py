@@ -26,6 +26,7 @@ from chfw_sr.wire import check_libxml2, holder_eui
 
 from .buses import Bus, Roles, SpoolBus, open_rabbit
 from .keys import load_signer
+from .mailing import warn_of_silence
 from .parts import SystemClock, open_store
 from .process import Process
 
@@ -80,11 +81,11 @@ class Signals:
 
 
 async def run(settings: Settings, roles: Roles, stopping: Stopping, *, embedded: bool = False) -> None:
-    """Run consumer, relay and clock until told to stop.
+    """Run consumer, relay, clock and e-mail until told to stop.
 
     Args:
         settings: everything.
-        roles: which of the three.
+        roles: which of the four.
         stopping: whose `stop` is set from outside.
         embedded: take the spool folder of the settings in place of RabbitMQ.
 
@@ -109,6 +110,7 @@ async def run(settings: Settings, roles: Roles, stopping: Stopping, *, embedded:
     async with AsyncExitStack() as stack:
         serve_telemetry(stack, settings, health, observer)
         store = await stack.enter_async_context(open_store(settings))
+        await warn_of_silence(settings, store)
         users = [record.user.eui for record in await store.register.users()]
         bus = await stack.enter_async_context(_open_bus(settings, roles, users, holder, embedded=embedded))
         process = Process(settings, roles, store=store, bus=bus, signer=signer, observer=observer, holder=holder)

@@ -346,6 +346,8 @@ def _address(message: OutboxMessage) -> tuple[str, str]:
             return message.recipient, message.recipient
         case MessageKind.QUARANTINE:
             return message.type, QUARANTINE
+        case MessageKind.EMAIL:
+            raise ValueError("an e-mail has no queue")
 
 
 def _dead_letter(request: _Request) -> QueuedMessage:

@@ -184,3 +184,5 @@ def routing_key(message: OutboxMessage) -> str:
             return message.recipient
         case MessageKind.QUARANTINE:
             return message.type
+        case MessageKind.EMAIL:
+            raise ValueError("an e-mail has no routing key")

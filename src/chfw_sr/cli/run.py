@@ -30,6 +30,7 @@ def run(  # noqa: PLR0913, PLR0917 - one for each option
     consumer: Annotated[bool, typer.Option(help="Take Service Requests and process them.")] = True,
     relay: Annotated[bool, typer.Option(help="Publish what is in the outbox, and purge it.")] = True,
     clock: Annotated[bool, typer.Option(help="Take clock-driven steps; one process at a time does.")] = True,
+    email: Annotated[bool, typer.Option(help="Send alerts by e-mail, if smtp_url is set.")] = True,
     embedded: Annotated[bool, typer.Option("--embedded", help="No RabbitMQ: files of a folder. See --spool.")] = False,
     spool: Annotated[Path | None, typer.Option(metavar="DIR", help="The folder for --embedded.")] = None,
     amqp: Annotated[str | None, typer.Option(metavar="URL", help="RabbitMQ: amqp://… or amqps://….")] = None,
@@ -40,7 +41,7 @@ def run(  # noqa: PLR0913, PLR0917 - one for each option
     log_format: Annotated[LogFormat | None, typer.Option(help="How it is logged.")] = None,
     show_settings: Annotated[bool, typer.Option("--show-settings", help="Print the settings and end.")] = False,
 ) -> None:
-    """Run the service: consumer, relay and clock. Several processes, on several machines, are the normal case.
+    """Run the service: consumer, relay, clock and e-mail. Several processes, on several machines, are the normal case.
 
     It needs a database with the current schema (chfw-sr migrate), a signing key, and RabbitMQ with its queues
     (chfw-sr topology apply).
@@ -72,8 +73,8 @@ def run(  # noqa: PLR0913, PLR0917 - one for each option
     if show_settings:
         show(settings, as_json=False)
         return
-    roles = Roles(consumer=consumer, relay=relay, clock=clock)
-    if not (consumer or relay or clock):
+    roles = Roles(consumer=consumer, relay=relay, clock=clock, email=email)
+    if not (consumer or relay or clock or (email and settings.smtp_url)):
         raise CommandError("nothing to run: leave out one of --no-consumer, --no-relay, --no-clock", ExitCode.USAGE)
     as_json = settings.log_format is LogFormat.JSON or (
         settings.log_format is LogFormat.AUTO and not sys.stderr.isatty()

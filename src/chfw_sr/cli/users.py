@@ -29,7 +29,8 @@ def import_users(
     All or nothing. A User with the same EUI is replaced. A certificate that FILE does not name any more is withdrawn.
     Paths of certificates (PEM) are relative to FILE; the EUI in a certificate's subject must be its User's. Only eui,
     name and roles are required; status is Active or Suspended; regions are for the role CSP. A certificate under
-    `revoked` is trusted no longer, with the date and time since when. Where amqp_url is set, their queues are made too.
+    `revoked` is trusted no longer, with the date and time since when. Alerts go to the User's queue (channels amqp,
+    the default), to its address (email), or to both (both). Where amqp_url is set, their queues are made too.
 
     TOML:
       [[user]]
@@ -39,11 +40,13 @@ def import_users(
       status = "Active"
       certificates = ["alpha.pem"]
       revoked = { "alpha-old.pem" = 2026-01-31T12:00:00Z }
+      channels = "both"
+      email = "operations@alpha.example"
 
     CSV (several values are joined by ;):
-      eui,name,roles,status,regions,certificates,revoked
-      90-B3-D5-1F-30-01-00-00,Alpha Energy,IS;GS,Active,,alpha.pem,alpha-old.pem=2026-01-31T12:00:00Z
-      90-B3-D5-1F-30-07-00-00,North Comms,CSP,Active,North,north.pem,
+      eui,name,roles,status,regions,certificates,revoked,email,channels
+      90-B3-D5-1F-30-01-00-00,Alpha Energy,IS;GS,Active,,alpha.pem,alpha-old.pem=2026-01-31T12:00:00Z,o@a.example,both
+      90-B3-D5-1F-30-07-00-00,North Comms,CSP,Active,North,north.pem,,,
 
     Example:
       chfw-sr users import pki/users.toml
@@ -87,10 +90,12 @@ def list_users(context: typer.Context, json_output: JsonOption = False) -> None:
             each.user.regions,
             sum(trusted.revoked_at is None for trusted in each.certificates),
             sum(trusted.revoked_at is not None for trusted in each.certificates),
+            each.contact.channels,
+            each.contact.email,
         )
         for each in found
     ]
-    print_table(("EUI", "name", "roles", "status", "regions", "certificates", "revoked"), rows)
+    print_table(("EUI", "name", "roles", "status", "regions", "certificates", "revoked", "channels", "email"), rows)
 
 
 def _user(each: UserRecord) -> dict[str, Json]:
@@ -104,4 +109,5 @@ def _user(each: UserRecord) -> dict[str, Json]:
         }
         for trusted in each.certificates
     ]
-    return record(each.user) | {"certificates": certificates}
+    contact: dict[str, Json] = {"channels": each.contact.channels.value, "email": each.contact.email}
+    return record(each.user) | contact | {"certificates": certificates}

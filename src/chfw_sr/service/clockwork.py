@@ -15,6 +15,7 @@ from chfw_sr.wire import Signer
 
 from .conduct import Conduct
 from .dispatch import dispatch
+from .mailing import MailingList
 from .observer import Observer, Unobserved
 from .ports import Clock, Lease, Store, Unavailable
 from .throttling import conclude
@@ -59,6 +60,7 @@ class Clockwork:
         self._clock = clock
         self._observer = observer or Unobserved()
         self._alert_interval = alert_interval
+        self._mailing_list = MailingList(store)
         self._resting: dict[CampaignID, datetime] = {}
 
     async def tick(self, lease: Lease | None = None) -> int:
@@ -84,11 +86,12 @@ class Clockwork:
         users = await self._store.due_throttles(now, self._alert_interval, USERS_A_TICK)
         if not users:
             return 0
+        mailed = await self._mailing_list.current()
         async with self._store.begin() as work:
             if lease is not None:
                 await work.fence(lease)
             alerts = await conclude(work, users, now, self._alert_interval)
-            await dispatch(work, alerts, now=now, dcc=self._dcc, signer=self._signer)
+            await dispatch(work, alerts, now=now, dcc=self._dcc, signer=self._signer, mailed=mailed)
             await work.commit()
         return len(alerts)
 
@@ -105,12 +108,13 @@ class Clockwork:
 
     async def _advance(self, campaign_id: CampaignID, lease: Lease | None) -> int:
         now = self._clock.now()
+        mailed = await self._mailing_list.current()
         async with self._store.begin() as work:
             if lease is not None:
                 await work.fence(lease)
             conduct = Conduct(work, now, self._policy)
             steps = await conduct.clock(campaign_id)
-            await dispatch(work, conduct.alerts, now=now, dcc=self._dcc, signer=self._signer)
+            await dispatch(work, conduct.alerts, now=now, dcc=self._dcc, signer=self._signer, mailed=mailed)
             await work.commit()
         self._observer.stepped(campaign_id, steps)
         logger.info("campaign %s took %d step(s)", campaign_id, steps)

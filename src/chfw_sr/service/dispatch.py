@@ -2,17 +2,20 @@
 
 Ids are reserved first, because an alert's counter is its outbox id; then everything is rendered and signed, off the
 event loop and in one go; then it is stored. So the relay, whenever it repeats itself, sends the same octets.
+
+An alert to a User with e-mail is written once and stored for each of its channels: the same name, the same octets.
 """
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from chfw_sr.messages import EUI, Alert
 from chfw_sr.wire import Signer, write_alerts
 
-from .ports import MessageKind, OutboxMessage, UnitOfWork
+from .mailing import NOBODY
+from .ports import Channels, MessageKind, OutboxMessage, UnitOfWork
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,15 @@ class Letter:
 Outgoing = Alert | Letter
 
 
-async def dispatch(work: UnitOfWork, outgoing: Sequence[Outgoing], *, now: datetime, dcc: EUI, signer: Signer) -> None:
+async def dispatch(
+    work: UnitOfWork,
+    outgoing: Sequence[Outgoing],
+    *,
+    now: datetime,
+    dcc: EUI,
+    signer: Signer,
+    mailed: Mapping[EUI, Channels] = NOBODY,
+) -> None:
     """Write, sign and enqueue messages, in order.
 
     Args:
@@ -40,24 +51,44 @@ async def dispatch(work: UnitOfWork, outgoing: Sequence[Outgoing], *, now: datet
         now: becomes the alerts' ResponseDateTime.
         dcc: the DCC's EUI, originator of every alert.
         signer: the DCC's key.
+        mailed: the Users whom alerts reach by e-mail; all others read their queues.
 
     Source: wire contract §1 (ResponseID of an alert) and §5.
     """
     if not outgoing:
         return
-    first = await work.reserve(len(outgoing))
-    await work.enqueue(await asyncio.to_thread(_write, outgoing, first, now, dcc, signer))
+    first = await work.reserve(len(outgoing) + (_copies(outgoing, mailed) if mailed else 0))
+    await work.enqueue(await asyncio.to_thread(_write, outgoing, first, now, dcc, signer, mailed))
+
+
+def _copies(outgoing: Sequence[Outgoing], mailed: Mapping[EUI, Channels]) -> int:
+    """Count the alerts that go out twice."""
+    return sum(isinstance(each, Alert) and mailed.get(each.recipient) is Channels.BOTH for each in outgoing)
 
 
 def _write(
-    outgoing: Sequence[Outgoing], first: int, now: datetime, dcc: EUI, signer: Signer
+    outgoing: Sequence[Outgoing], first: int, now: datetime, dcc: EUI, signer: Signer, mailed: Mapping[EUI, Channels]
 ) -> Sequence[OutboxMessage]:
     numbered = [(number, item) for number, item in enumerate(outgoing, first) if isinstance(item, Alert)]
     written = iter(write_alerts(numbered, dcc, now, signer))
-    return [
+    messages = [
         _alert(item, number, now, *next(written)) if isinstance(item, Alert) else _letter(item, number, now)
         for number, item in enumerate(outgoing, first)
     ]
+    return _deal(messages, mailed) if mailed else messages
+
+
+def _deal(messages: Sequence[OutboxMessage], mailed: Mapping[EUI, Channels]) -> Sequence[OutboxMessage]:
+    """Give each alert the channels of its recipient; copies follow with the ids that are left."""
+    dealt, copies = list(messages), list[OutboxMessage]()
+    next_id = messages[-1].id + 1
+    for place, message in enumerate(messages):
+        channels = mailed.get(EUI(message.recipient)) if message.kind is MessageKind.ALERT else None
+        if channels is Channels.EMAIL:
+            dealt[place] = replace(message, kind=MessageKind.EMAIL)
+        elif channels is Channels.BOTH:
+            copies.append(replace(message, kind=MessageKind.EMAIL, id=next_id + len(copies)))
+    return dealt + copies
 
 
 def _alert(alert: Alert, number: int, now: datetime, message_id: str, octets: bytes) -> OutboxMessage:

@@ -8,7 +8,7 @@ consequences are. The beat's row is locked meanwhile: of several processes that 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
 from chfw_sr.campaign.downtime import Downtime, downtime_of, make_good
@@ -17,7 +17,8 @@ from chfw_sr.messages import EUI, Alert, CampaignID
 from chfw_sr.wire import Signer
 
 from .dispatch import dispatch
-from .ports import Cause, Clock, Store, UnitOfWork
+from .mailing import NOBODY, MailingList
+from .ports import Cause, Channels, Clock, Store, UnitOfWork
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +64,7 @@ class Heartbeat:
         self._every_seconds = every_seconds
         self._tolerance = timedelta(seconds=MISSED_BEATS * every_seconds)
         self._elapsed = elapsed
+        self._mailing_list = MailingList(store)
         self._beaten_at: float | None = None
         self._turn = asyncio.Lock()
 
@@ -86,10 +88,11 @@ class Heartbeat:
             # A process that has beaten lately knows that there was no downtime, whatever its clock says.
             was_up = self._is_fresh(self._tolerance.total_seconds())
             suspects = () if was_up else await self._store.due_campaigns(now, MOST_CAMPAIGNS)
+            mailed = NOBODY if was_up else await self._mailing_list.current()
             async with self._store.begin() as work:
                 last_up = await work.beat(now)
                 downtime = None if was_up else downtime_of(last_up, now, self._tolerance)
-                extended = await self._make_good(work, suspects, downtime) if downtime else ()
+                extended = await self._make_good(work, suspects, downtime, mailed) if downtime else ()
                 await work.commit()
             self._beaten_at = self._elapsed()
         if downtime:
@@ -102,7 +105,11 @@ class Heartbeat:
         return self._beaten_at is not None and self._elapsed() - self._beaten_at < seconds
 
     async def _make_good(
-        self, work: UnitOfWork, suspects: Sequence[CampaignID], downtime: Downtime
+        self,
+        work: UnitOfWork,
+        suspects: Sequence[CampaignID],
+        downtime: Downtime,
+        mailed: Mapping[EUI, Channels],
     ) -> Sequence[CampaignID]:
         extended: list[CampaignID] = []
         alerts: list[Alert] = []
@@ -113,5 +120,5 @@ class Heartbeat:
                 await work.apply(decision.changes, Cause(downtime.ended))
                 extended.append(campaign_id)
                 alerts += decision.alerts
-        await dispatch(work, alerts, now=downtime.ended, dcc=self._dcc, signer=self._signer)
+        await dispatch(work, alerts, now=downtime.ended, dcc=self._dcc, signer=self._signer, mailed=mailed)
         return extended

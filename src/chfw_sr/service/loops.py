@@ -188,6 +188,7 @@ async def relay(
     wake: asyncio.Event,
     idle_seconds: float,
     stop: asyncio.Event,
+    loop: Loop = Loop.RELAY,
     observer: Observer | None = None,
 ) -> None:
     """Empty the outbox whenever there is something in it, until `stop` is set.
@@ -197,21 +198,22 @@ async def relay(
         wake: set by whoever has put something in.
         idle_seconds: how often to look in any case; another process may have put something in.
         stop: set from outside; what others put into the outbox from then on stays there for the next relay.
+        loop: its name: there are two ways out.
         observer: is told of every retry.
     """
     observer = observer or Unobserved()
-    backoff = Backoff("publishing", Loop.RELAY, stop, observer)
+    backoff = Backoff("publishing" if loop is Loop.RELAY else str(loop), loop, stop, observer)
     while not stop.is_set():
         wake.clear()
         try:
-            observer.came_round(Loop.RELAY)
+            observer.came_round(loop)
             claimed = await relay.step()
             backoff.succeeded()
         except Unavailable as error:
             await backoff.pause(error)
             continue
         if not claimed:
-            observer.waits(Loop.RELAY)
+            observer.waits(loop)
             await _unless(stop, _until(wake, idle_seconds))
     try:
         while await relay.step() >= relay.batch:

@@ -13,6 +13,7 @@ class Loop(StrEnum):
 
     CONSUMER = "consumer"
     RELAY = "relay"
+    EMAIL = "email"
     CLOCK = "clock"
     HEARTBEAT = "heartbeat"
     PURGE = "purge"

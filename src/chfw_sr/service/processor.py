@@ -24,6 +24,7 @@ from .answers import Answer, campaign_of, concerns, rejection_alert, set_aside, 
 from .apart import apart
 from .conduct import Conduct, anticipate
 from .dispatch import dispatch
+from .mailing import NOBODY, MailingList
 from .observer import Observer, Unobserved
 from .outcome import DEFECT, Ending, Outcome
 from .ports import Claim, Claimed, ClaimStatus, Clock, Delivery, Quarantined, Store, Unavailable, UnitOfWork
@@ -86,6 +87,8 @@ class Processor:
         self._gate = Gate(self._fairness)
         self._trust = TrustStore(())
         self._trust_revision: int | None = None
+        self._mailing_list = MailingList(store)
+        self._mailed = NOBODY
 
     async def process(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
         """Process a batch; when this returns, everything is committed and the deliveries may be acknowledged.
@@ -161,6 +164,7 @@ class Processor:
         if revision != self._trust_revision:
             self._trust = TrustStore(await self._store.register.certificates())
             self._trust_revision = revision
+        self._mailed = await self._mailing_list.current(revision)
         return self._trust
 
     async def _transact(self, taken: Sequence[_Taken], now: datetime) -> list[Outcome]:
@@ -170,7 +174,7 @@ class Processor:
             for batch in _without_repetition(taken):
                 outcomes |= await self._settle(work, batch, now, turn)
             told = await withhold(work, turn.refused, now, self._fairness.alert_interval)
-            await dispatch(work, told, now=now, dcc=self._dcc, signer=self._signer)
+            await dispatch(work, told, now=now, dcc=self._dcc, signer=self._signer, mailed=self._mailed)
             await work.commit()
         turn.keep()
         return [outcomes[one.place] for one in taken]
@@ -210,7 +214,7 @@ class Processor:
         await work.quarantine(aside)
         await work.finish([record for each in answers if (record := each.record(now)) is not None])
         outgoing = [each for answer in answers for each in answer.outgoing()]
-        await dispatch(work, outgoing, now=now, dcc=self._dcc, signer=self._signer)
+        await dispatch(work, outgoing, now=now, dcc=self._dcc, signer=self._signer, mailed=self._mailed)
         return {one.place: answer.outcome for one, answer in zip(batch, answers, strict=True)}
 
     async def _answer(

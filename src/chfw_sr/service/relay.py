@@ -10,9 +10,10 @@ import asyncio
 import logging
 import uuid
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+from .mailing import Digests
 from .observer import Observer, Unobserved
 from .ports import Clock, MessageKind, OutboxMessage, OutboxStatus, Publisher, PublishResult, Store, Unavailable
 
@@ -21,7 +22,7 @@ logger = logging.getLogger(__name__)
 REST_SECONDS = 5.0
 """How long a recipient's lane rests after a message to it was not confirmed."""
 
-_IN_THIS_ORDER = (OutboxStatus.PUBLISHED, OutboxStatus.UNROUTABLE, OutboxStatus.READY)
+_FINISHED = (OutboxStatus.PUBLISHED, OutboxStatus.UNROUTABLE)
 
 
 class Relay:
@@ -34,10 +35,12 @@ class Relay:
         batch: messages in a claim, at most.
         claims: how many may be under way at once: while one is published, the next is claimed, of other lanes.
         lease_seconds: after which another relay may take over.
+        digests: when activations become a mail: such a relay sends what goes by e-mail, any other what goes to the bus.
+        rest_seconds: how long the lane of a message that was not confirmed rests.
         observer: is told of every message.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all by name
         self,
         *,
         store: Store,
@@ -46,6 +49,8 @@ class Relay:
         batch: int = 500,
         claims: int = 1,
         lease_seconds: float = 60.0,
+        digests: Digests | None = None,
+        rest_seconds: Callable[[OutboxMessage], float] = lambda _: REST_SECONDS,
         observer: Observer | None = None,
     ) -> None:
         self._store = store
@@ -55,6 +60,8 @@ class Relay:
         self._claims = claims
         self._under_way: set[asyncio.Task[None]] = set()
         self._lease_seconds = lease_seconds
+        self._digests = digests
+        self._rest_seconds = rest_seconds
         self._observer = observer or Unobserved()
 
     @property
@@ -71,7 +78,9 @@ class Relay:
             Unavailable: if the store or the bus is down, or was for a claim that was under way.
         """
         token = uuid.uuid4().hex
-        claimed = await self._store.outbox.claim(token, self._batch, self._clock.now(), self._lease_seconds)
+        now = self._clock.now()
+        mail = self._digests.patience(now) if self._digests else None
+        claimed = await self._store.outbox.claim(token, self._batch, now, self._lease_seconds, mail=mail)
         if claimed:
             self._under_way.add(asyncio.create_task(self._deliver(token, claimed)))
         await self._land(self._claims - 1 if len(claimed) == self._batch else 0)
@@ -95,17 +104,20 @@ class Relay:
         """Publish a claim, then mark it: what was published first, for the lanes of the rest are given back."""
         results = await self._publish(token, claimed)
         now = self._clock.now()
-        ids: dict[OutboxStatus, list[int]] = {status: [] for status in _IN_THIS_ORDER}
+        ids: dict[OutboxStatus, list[int]] = {status: [] for status in _FINISHED}
+        again = defaultdict[float, list[int]](list)
         ages_seconds = defaultdict[tuple[MessageKind, str, PublishResult], list[float]](list)
         for message, result in zip(claimed, results, strict=True):
             ages_seconds[message.kind, message.type, result].append((now - message.created_at).total_seconds())
             ending = OutboxStatus.PUBLISHED if result is PublishResult.CONFIRMED else _ending(message, result)
-            ids[ending].append(message.id)
+            (ids[ending] if ending in _FINISHED else again[self._rest_seconds(message)]).append(message.id)
         for (kind, code, result), ages in ages_seconds.items():
             self._observer.published(kind, code, result, ages)
         for ending, some in ids.items():
             if some:
-                await self._store.outbox.mark(token, some, ending, now, rest_seconds=REST_SECONDS)
+                await self._store.outbox.mark(token, some, ending, now)
+        for seconds, some in again.items():
+            await self._store.outbox.mark(token, some, OutboxStatus.READY, now, rest_seconds=seconds)
 
     async def _publish(self, token: str, claimed: Sequence[OutboxMessage]) -> Sequence[PublishResult]:
         try:
@@ -129,5 +141,6 @@ def _ending(message: OutboxMessage, result: PublishResult) -> OutboxStatus:
     if result is PublishResult.UNROUTABLE and message.kind is MessageKind.REPLY:
         logger.info("nobody waits at reply_to %s for %s any more", message.recipient, message.message_id)
         return OutboxStatus.UNROUTABLE
-    logger.warning("%s %s to %s: %s", message.kind, message.message_id, message.recipient, result)
+    if message.kind is not MessageKind.EMAIL:  # of which many make one mail, and whoever sent that has told it
+        logger.warning("%s %s to %s: %s", message.kind, message.message_id, message.recipient, result)
     return OutboxStatus.READY

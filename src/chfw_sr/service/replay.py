@@ -116,6 +116,8 @@ def folder_of(root: Path, message: OutboxMessage) -> Path:
             return root / "replies" / _file_name(message.recipient)
         case MessageKind.QUARANTINE:
             return root / "quarantine"
+        case MessageKind.EMAIL:
+            return root / "emails" / message.recipient
 
 
 def code_of(message: OutboxMessage) -> str:

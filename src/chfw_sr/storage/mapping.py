@@ -37,6 +37,7 @@ from chfw_sr.messages import (
     UserStatus,
     Window,
 )
+from chfw_sr.service.ports import Channels, Contact
 from chfw_sr.wire import TrustedCertificate
 
 Values = dict[str, Any]
@@ -63,6 +64,16 @@ def to_user(row: Row[Any]) -> User:
         status=UserStatus(row.status),
         regions=frozenset(map(Region, row.regions)),
     )
+
+
+def contact_values(contact: Contact) -> Values:
+    """Give the part of a User's row that says how alerts reach it."""
+    return {"email": contact.email, "channels": contact.channels.value}
+
+
+def to_contact(row: Row[Any]) -> Contact:
+    """Read how alerts reach a User."""
+    return Contact(Channels(row.channels), row.email)
 
 
 def certificate_values(trusted: TrustedCertificate) -> Values:

@@ -5,7 +5,8 @@ under the lane's lock. So a message costs one row when it is put in, and a small
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from operator import attrgetter, itemgetter
 from typing import Any
@@ -31,10 +32,11 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningDelete
 
-from chfw_sr.service.ports import OutboxMessage, OutboxStatus, furthest_lease
+from chfw_sr.service.ports import MAIL_LANES, OutboxMessage, OutboxStatus, Patience, furthest_lease
 
 from .columns import KEY, Instant
 from .dialects import SqlDialect
+from .mail_lanes import next_mail_lanes, parameters
 from .post import MESSAGE, to_message
 from .tables import lanes, outbox, outbox_finished, outbox_pending
 from .transactions import Database
@@ -61,10 +63,13 @@ class SqlOutbox:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._turn = ""  # the lane that was served last, here; the next one in order comes next
+        self._bus = _Rota(_next_lanes, "")
+        self._mail = _Rota(next_mail_lanes, MAIL_LANES)
         self._unswept = 0
 
-    async def claim(self, token: str, limit: int, now: datetime, lease_seconds: float) -> Sequence[OutboxMessage]:
+    async def claim(
+        self, token: str, limit: int, now: datetime, lease_seconds: float, *, mail: Patience | None = None
+    ) -> Sequence[OutboxMessage]:
         """Claim up to `limit` messages of lanes that nobody holds, beginning after the lane that was served last."""
         if limit < 1:
             return ()
@@ -72,20 +77,21 @@ class SqlOutbox:
             self._unswept = 0
             await self._database.sweep(outbox_pending, lanes)
         until = now + timedelta(seconds=lease_seconds)
-        begun = self._turn
-        messages = await self._claim(token, limit, now, until, lease_seconds)
-        if not messages and begun:
-            messages = await self._claim(token, limit, now, until, lease_seconds)
+        rota, asked = (self._bus, {"limit": limit}) if mail is None else (self._mail, parameters(mail))
+        asked |= {"now": now, "furthest": furthest_lease(now, lease_seconds)}
+        begun = rota.turn
+        messages = await self._claim(rota, asked, token, limit, until)
+        if not messages and begun != rota.start:
+            messages = await self._claim(rota, asked, token, limit, until)
         return messages
 
     async def _claim(
-        self, token: str, limit: int, now: datetime, until: datetime, lease_seconds: float
+        self, rota: "_Rota", asked: Mapping[str, Any], token: str, limit: int, until: datetime
     ) -> Sequence[OutboxMessage]:
         """Lock free lanes, then see what waits in them: whoever held them before may have marked it meanwhile."""
         dialect = self._database.dialect
-        when = {"turn": self._turn, "limit": limit, "now": now, "furthest": furthest_lease(now, lease_seconds)}
         async with self._database.write(probing=True) as connection:
-            free = (await connection.execute(dialect.once(_next_lanes), when)).all()
+            free = (await connection.execute(dialect.once(rota.next_lanes), {**asked, "turn": rota.turn})).all()
             rows: Sequence[Sequence[Any]] = ()
             if free:
                 among = dialect.values([lane for lane, _, _ in free])
@@ -98,7 +104,7 @@ class SqlOutbox:
                 taken = [(lane, last[lane], number) for lane, number in numbers.items()]
                 hold = {"new_token": token, "until": until, **dialect.giving("named", _HELD, taken)}
                 await connection.execute(dialect.once(_hold), hold)
-        self._turn = max(last) if len(rows) == limit else ""
+        rota.turn = max(last) if len(rows) == limit else rota.start
         return sorted(map(to_message, rows), key=attrgetter("id"))
 
     async def _take_over(self, connection: AsyncConnection, expired: Sequence[tuple[str, int]]) -> None:
@@ -159,8 +165,26 @@ class SqlOutbox:
         return len(ids)
 
 
+@dataclass(slots=True)
+class _Rota:
+    """The lanes that lead one way, which take turns.
+
+    Attributes:
+        next_lanes: makes the statement that finds those that come next.
+        start: comes before the first one in order of name.
+        turn: the lane that was served last, here.
+    """
+
+    next_lanes: Callable[[SqlDialect], Select[Any]]
+    start: str
+    turn: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.turn = self.start
+
+
 def _next_lanes(dialect: SqlDialect) -> Select[Any]:
-    """Find the lanes that nobody holds and that have messages, in order from a place on, as many as it takes.
+    """Find lanes to the bus that nobody holds and that have messages, in order from a place on, as many as it takes.
 
     Walks from lane to lane by leaps through the index, so that lanes without messages and messages behind the first
     ones cost nothing.
@@ -169,11 +193,14 @@ def _next_lanes(dialect: SqlDialect) -> Select[Any]:
     until = lanes.c.leased_until
     free = or_(until.is_(None), until <= bindparam("now", type_=Instant), until > bindparam("furthest", type_=Instant))
     pending, behind, counted = outbox_pending.c, outbox_pending.alias("behind").c, outbox_pending.alias("counted").c
-    first = select(pending.lane).where(pending.lane > bindparam("turn", type_=KEY)).order_by(pending.lane).limit(1)
+    first = select(pending.lane).where(pending.lane > bindparam("turn", type_=KEY), pending.lane < MAIL_LANES)
+    first = first.order_by(pending.lane).limit(1)
     walk = select(first.scalar_subquery().label("lane"), cast(0, BigInteger).label("before")).cte(
         "walk", recursive=True
     )
-    following = select(behind.lane).where(behind.lane > walk.c.lane).order_by(behind.lane).limit(1)
+    following = (
+        select(behind.lane).where(behind.lane > walk.c.lane, behind.lane < MAIL_LANES).order_by(behind.lane).limit(1)
+    )
     is_free = select(lanes.c.lane).where(lanes.c.lane == walk.c.lane, free).correlate_except(lanes).exists()
     some = select(literal(1)).where(counted.lane == walk.c.lane, is_free).correlate(walk).limit(limit)
     number = select(func.count()).select_from(some.subquery("some"))

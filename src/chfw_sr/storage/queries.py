@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, func, select
+from sqlalchemy import Row, Select, case, func, select
 
 from chfw_sr.campaign.model import Campaign
 from chfw_sr.messages import EUI, ActivationResult, CampaignID, Phase, Stage
 from chfw_sr.service.ports import (
     DEPTH_LIMIT,
+    MAIL_LANES,
     ActivationRow,
     CampaignView,
     Depths,
@@ -30,6 +31,20 @@ from .tables import activations, campaigns, history, inbox, outbox, outbox_pendi
 from .transactions import Database
 
 
+def _waiting() -> Select[Any]:
+    """Count the oldest messages that wait, and find the oldest, for each of the two ways out."""
+    by_mail = case((outbox_pending.c.lane >= MAIL_LANES, 1), else_=0).label("by_mail")
+    oldest = select(outbox_pending.c.id, by_mail).order_by(outbox_pending.c.id).limit(DEPTH_LIMIT).subquery("oldest")
+    ways = select(oldest.c.by_mail, func.count().label("number"), func.min(oldest.c.id).label("first"))
+    each = ways.group_by(oldest.c.by_mail).subquery("each")
+    return select(each.c.by_mail, each.c.number, outbox.c.created_at.label("oldest")).join_from(
+        each, outbox, outbox.c.id == each.c.first
+    )
+
+
+_WAITING = _waiting()
+
+
 class SqlQueries:
     """What happened; `Queries`.
 
@@ -41,15 +56,16 @@ class SqlQueries:
         self._database = database
 
     async def depths(self) -> Depths:
-        """Tell how much waits, in four statements, none of which looks at more than `DEPTH_LIMIT` rows of a backlog."""
-        first = select(outbox_pending.c.id).order_by(outbox_pending.c.id).limit(1)
+        """Tell how much waits, in three statements; none looks at more than `DEPTH_LIMIT` rows of a backlog."""
         by_stage = select(campaigns.c.stage, func.count()).group_by(campaigns.c.stage)
         async with self._database.read() as connection:
+            ways = {row.by_mail: row for row in await connection.execute(_WAITING)}
+            bus, mail = ways.get(0), ways.get(1)
             return Depths(
-                outbox=await connection.scalar(_count(select(outbox_pending.c.id))) or 0,
-                oldest=await connection.scalar(
-                    select(outbox.c.created_at).where(outbox.c.id == first.scalar_subquery())
-                ),
+                outbox=bus.number if bus else 0,
+                oldest=bus.oldest if bus else None,
+                emails=mail.number if mail else 0,
+                oldest_email=mail.oldest if mail else None,
                 quarantined=await connection.scalar(
                     _count(select(quarantine.c.id).where(quarantine.c.replayed_at.is_(None)))
                 )

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     Column,
+    ColumnElement,
     MetaData,
     RowMapping,
     Table,
@@ -27,13 +28,22 @@ from sqlalchemy.schema import CreateIndex, DropIndex
 
 from chfw_sr.campaign.model import Hub
 from chfw_sr.messages import EUI
-from chfw_sr.service.ports import Cause, HubColumns, ImportCount, UserRecord
+from chfw_sr.service.ports import ON_THE_BUS, Cause, Contact, HubColumns, ImportCount, UserRecord
 from chfw_sr.wire import TrustedCertificate
 
 from .columns import KEY
 from .dialects import SqlDialect
 from .history import record_hubs
-from .mapping import HUB_DATA, certificate_values, hub_data, to_certificate, to_user, user_values
+from .mapping import (
+    HUB_DATA,
+    certificate_values,
+    contact_values,
+    hub_data,
+    to_certificate,
+    to_contact,
+    to_user,
+    user_values,
+)
 from .tables import certificates, counters, hubs, users
 from .transactions import Database
 
@@ -69,10 +79,12 @@ class SqlRegister:
         known = {record.user.eui: record for record in records}
         if not known:
             return
-        values = [user_values(record.user) for record in known.values()]
+        values = [user_values(record.user) | contact_values(record.contact) for record in known.values()]
         new = [certificate_values(each) for record in known.values() for each in record.certificates]
         dialect = self._database.dialect
         async with self._database.write() as connection:
+            named = dialect.rows("named", [users.c.eui], [(eui,) for eui in known])
+            contacts = await _contacts(connection, users.c.eui.in_(select(named.c.eui)))
             statement = dialect.insert(users)
             await connection.execute(
                 statement.on_conflict_do_update(
@@ -80,14 +92,15 @@ class SqlRegister:
                 ),
                 values,
             )
-            named = dialect.rows("named", [users.c.eui], [(eui,) for eui in known])
             theirs = certificates.c.holder.in_(select(named.c.eui))
             before = (await connection.execute(select(certificates).where(theirs))).mappings().all()
-            if _fingerprints(before) == _fingerprints(new):
+            reached = all(contacts.get(eui, ON_THE_BUS) == record.contact for eui, record in known.items())
+            if _fingerprints(before) != _fingerprints(new):
+                await connection.execute(delete(certificates).where(theirs))
+                if new:
+                    await self._insert_certificates(connection, new)
+            elif reached:
                 return
-            await connection.execute(delete(certificates).where(theirs))
-            if new:
-                await self._insert_certificates(connection, new)
             trust = update(counters).where(counters.c.name == "trust")
             await connection.execute(trust.values(value=counters.c.value + 1))
 
@@ -103,7 +116,12 @@ class SqlRegister:
             found = (await connection.execute(select(users).order_by(users.c.eui))).all()
             trusted = await _certificates(connection)
         held = {holder: tuple(each) for holder, each in groupby(trusted, key=lambda one: one.holder)}
-        return [UserRecord(to_user(row), held.get(EUI(row.eui), ())) for row in found]
+        return [UserRecord(to_user(row), held.get(EUI(row.eui), ()), to_contact(row)) for row in found]
+
+    async def contacts(self) -> Mapping[EUI, Contact]:
+        """Give the contact of each User that has an address, whether alerts go there or not."""
+        async with self._database.read() as connection:
+            return await _contacts(connection, users.c.email.is_not(None))
 
     async def certificates(self) -> Sequence[TrustedCertificate]:
         """Give every certificate of the trust store."""
@@ -111,7 +129,7 @@ class SqlRegister:
             return await _certificates(connection)
 
     async def trust_revision(self) -> int:
-        """Give a number that changes whenever a certificate does."""
+        """Give a number that changes whenever a certificate or a contact does."""
         async with self._database.read() as connection:
             revision: int = (
                 await connection.execute(select(counters.c.value).where(counters.c.name == "trust"))
@@ -186,6 +204,11 @@ async def _indexed_afterwards(connection: AsyncConnection, dialect: SqlDialect) 
     yield
     for index in indexes:
         await connection.execute(CreateIndex(index))
+
+
+async def _contacts(connection: AsyncConnection, whose: ColumnElement[bool]) -> dict[EUI, Contact]:
+    found = (await connection.execute(select(users).where(whose))).all()
+    return {EUI(row.eui): to_contact(row) for row in found}
 
 
 async def _certificates(connection: AsyncConnection) -> list[TrustedCertificate]:

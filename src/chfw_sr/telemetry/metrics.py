@@ -69,6 +69,8 @@ class PrometheusObserver:
         self._leads = gauge("clock_active", "1 where this process's clock is the active one.")
         self._outbox = gauge("outbox_messages", "Messages that wait to be published; counting ends at 100,000.")
         self._oldest = gauge("outbox_oldest_seconds", "Age of the oldest of them; 0 where there is none.")
+        self._emails = gauge("email_messages", "Alerts that wait to be sent by e-mail; counting ends at 100,000.")
+        self._oldest_email = gauge("email_oldest_seconds", "Age of the oldest of them; 0 where there is none.")
         self._waiting = gauge("quarantine_messages", "Inputs put aside and not replayed; counting ends at 100,000.")
         self._queues = gauge("queue_messages", "Messages that lie ready in a queue.", "queue")
         self._campaigns = gauge("campaigns", "Campaigns by stage.", "stage")
@@ -135,11 +137,13 @@ class PrometheusObserver:
     def depths(self, depths: Depths | None, now: datetime) -> None:
         """Note how much waits in the database; None if nobody could tell."""
         if depths is None:
-            for gauge in (self._outbox, self._oldest, self._waiting):
+            for gauge in (self._outbox, self._oldest, self._emails, self._oldest_email, self._waiting):
                 gauge.set(math.nan)
             return
         self._outbox.set(depths.outbox)
         self._oldest.set(max(0.0, (now - depths.oldest).total_seconds()) if depths.oldest else 0)
+        self._emails.set(depths.emails)
+        self._oldest_email.set(max(0.0, (now - depths.oldest_email).total_seconds()) if depths.oldest_email else 0)
         self._waiting.set(depths.quarantined)
         for stage in Stage:
             self._campaigns.labels(stage.value).set(depths.campaigns.get(stage, 0))

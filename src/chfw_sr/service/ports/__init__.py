@@ -6,17 +6,20 @@ the relay's. The `Register` and the `Queries` are for people: who and what there
 
 from .basics import Clock, Unavailable
 from .bus import Consumer, Delivery, Publisher, PublishResult
+from .contacts import ON_THE_BUS, Channels, Contact, parse_address
 from .inbox import Claim, Claimed, ClaimStatus, InboxRecord, Quarantined
 from .outbox import (
     HEADER_CODE,
     HEADER_REASON,
     HEADER_RECEIVED,
+    MAIL_LANES,
     REPLY_LANES,
     MessageKind,
     Outbox,
     OutboxEntry,
     OutboxMessage,
     OutboxStatus,
+    Patience,
     furthest_lease,
 )
 from .queries import (
@@ -44,15 +47,19 @@ __all__ = [
     "HEADER_REASON",
     "HEADER_RECEIVED",
     "LONG_AGO",
+    "MAIL_LANES",
+    "ON_THE_BUS",
     "REPLY_LANES",
     "ActivationRow",
     "CampaignView",
     "Cause",
+    "Channels",
     "Claim",
     "ClaimStatus",
     "Claimed",
     "Clock",
     "Consumer",
+    "Contact",
     "Delivery",
     "Depths",
     "FailuresByReason",
@@ -69,6 +76,7 @@ __all__ = [
     "OutboxEntry",
     "OutboxMessage",
     "OutboxStatus",
+    "Patience",
     "Progress",
     "PublishResult",
     "Publisher",
@@ -82,4 +90,5 @@ __all__ = [
     "UnitOfWork",
     "UserRecord",
     "furthest_lease",
+    "parse_address",
 ]

@@ -28,10 +28,15 @@ class MessageKind(StrEnum):
     """A queue named by the request's `reply_to`; may be gone."""
     QUARANTINE = "quarantine"
     """`chfw.quarantine`."""
+    EMAIL = "email"
+    """An alert, to its recipient's address."""
 
 
 REPLY_LANES = 16
 """Lanes of replies. Anybody may name any queue as `reply_to`; lanes are never deleted, so they must be bounded."""
+
+MAIL_LANES = "~email:"
+"""How lanes of e-mail begin. In order of name they come after all others, so that neither relay meets the other's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +62,14 @@ class OutboxMessage:
 
     @property
     def lane(self) -> str:
-        """Name the lane that the message travels in: one for each queue of a User, a few for all `reply_to` queues."""
+        """Name the lane that the message travels in.
+
+        There is one for each queue and one for the address of a User, and a few for all `reply_to` queues together.
+        """
         if self.kind is MessageKind.REPLY:
             return f"{self.kind}:{crc32(self.recipient.encode()) % REPLY_LANES}"
+        if self.kind is MessageKind.EMAIL:
+            return MAIL_LANES + self.recipient
         return f"{self.kind}:{self.recipient}"
 
 
@@ -100,6 +110,21 @@ def furthest_lease(now: datetime, lease_seconds: float) -> datetime:
     return now + timedelta(seconds=max(60.0, 2 * lease_seconds))
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a lane of e-mail waits for more: until it has any other message, an old one, or enough.
+
+    Attributes:
+        types: of the messages that may wait.
+        before: a message put in then or earlier waits no longer.
+        number: nor do messages of which there are so many.
+    """
+
+    types: frozenset[str]
+    before: datetime
+    number: int
+
+
 class Outbox(Protocol):
     """The relay's door: claims are leases, fenced by a token.
 
@@ -108,7 +133,9 @@ class Outbox(Protocol):
     A lane that changes hands does so with all its messages: nothing of it can be marked by who held it before.
     """
 
-    async def claim(self, token: str, limit: int, now: datetime, lease_seconds: float) -> Sequence[OutboxMessage]:
+    async def claim(
+        self, token: str, limit: int, now: datetime, lease_seconds: float, *, mail: Patience | None = None
+    ) -> Sequence[OutboxMessage]:
         """Claim up to `limit` messages that are ready, or whose lease ran out, of lanes that nobody holds.
 
         The answer is in order of id, and has of each lane the messages that come first. Lanes take turns, in order of
@@ -121,6 +148,8 @@ class Outbox(Protocol):
             limit: messages.
             now: the present.
             lease_seconds: after which another relay may take them over.
+            mail: None claims what goes to the bus; else what goes by e-mail is claimed, and nothing else, of lanes that
+                need not wait for more.
         """
         ...
 

@@ -1,21 +1,24 @@
 """The register: who and what there is."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, overload
 
 from chfw_sr.campaign.model import Hub, User
-from chfw_sr.messages import HubStatus, Region
+from chfw_sr.messages import EUI, HubStatus, Region
 from chfw_sr.wire import TrustedCertificate
+
+from .contacts import ON_THE_BUS, Contact
 
 
 @dataclass(frozen=True, slots=True)
 class UserRecord:
-    """A User to register, with its certificates (replacing what was known of both)."""
+    """A User to register, with its certificates and how alerts reach it (replacing what was known of all)."""
 
     user: User
     certificates: tuple[TrustedCertificate, ...] = ()
+    contact: Contact = ON_THE_BUS
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,11 @@ class Register(Protocol):
         ...
 
     async def trust_revision(self) -> int:
-        """Give a number that changes whenever a certificate does: cheap enough to ask for each batch."""
+        """Give a number that changes whenever a certificate or a contact does: cheap enough to ask for each batch."""
+        ...
+
+    async def contacts(self) -> Mapping[EUI, Contact]:
+        """Give the contact of each User that has an address, whether alerts go there or not."""
         ...
 
     async def import_hubs(self, chunks: AsyncIterator[Sequence[Hub]], at: datetime) -> ImportCount:

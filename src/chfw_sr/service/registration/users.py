@@ -14,12 +14,12 @@ from cryptography import x509
 
 from chfw_sr.campaign.model import User
 from chfw_sr.messages import EUI, Region, Role, UserStatus, parse_eui
-from chfw_sr.service.ports import UserRecord
+from chfw_sr.service.ports import Channels, Contact, UserRecord, parse_address
 from chfw_sr.wire import TrustedCertificate
 
 from .faults import InvalidFile, Problem, nearest, numbered_rows, one_of, read_header
 
-USER_FIELDS = ("eui", "name", "roles", "status", "regions", "certificates", "revoked")
+USER_FIELDS = ("eui", "name", "roles", "status", "regions", "certificates", "revoked", "email", "channels")
 """Columns of a CSV Users file and keys of a `[[user]]` in a TOML one; the first three are required."""
 
 MAX_NAME = 100
@@ -161,13 +161,22 @@ class _Reader:
         regions = self._take(
             "regions", lambda value: frozenset(one_of(Region, text) for text in _texts(value)), no_regions
         )
+        contact = self._contact()
         certificates = tuple(self._certificates(folder, eui)) if with_certificates and eui else ()
         if eui is None or name is None or roles is None or self.problems:
             return None
         if fault := regions_fault(roles, regions):
             self.problems.append(self.row.problem("regions", fault))
             return None
-        return UserRecord(User(eui, name, roles, status, regions), certificates)
+        return UserRecord(User(eui, name, roles, status, regions), certificates, contact)
+
+    def _contact(self) -> Contact:
+        no_address: str | None = ""
+        email = self._take("email", lambda value: parse_address(str(value)), no_address)
+        channels = self._take("channels", lambda value: one_of(Channels, str(value)), Channels.AMQP)
+        if channels.by_email and not self.row.values.get("email"):
+            self.problems.append(self.row.problem("email", f"missing; channels is {channels}"))
+        return Contact(channels, email) if email else Contact()
 
     def _take(self, name: str, read: Callable[[object], _Value], default: _Value) -> _Value:
         value = self.row.values.get(name)

@@ -2,14 +2,24 @@
 
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import chain, islice
 
 from chfw_sr.campaign.model import Hub
 from chfw_sr.messages import EUI
-from chfw_sr.service.ports import ImportCount, OutboxMessage, OutboxStatus, UserRecord, furthest_lease
+from chfw_sr.service.ports import (
+    MAIL_LANES,
+    ON_THE_BUS,
+    Contact,
+    ImportCount,
+    OutboxMessage,
+    OutboxStatus,
+    Patience,
+    UserRecord,
+    furthest_lease,
+)
 from chfw_sr.wire import TrustedCertificate
 
 from .state import FREE, Lane, Post, State
@@ -25,9 +35,11 @@ class MemoryOutbox:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._turn = ""
+        self._turns = {False: "", True: ""}
 
-    async def claim(self, token: str, limit: int, now: datetime, lease_seconds: float) -> Sequence[OutboxMessage]:
+    async def claim(
+        self, token: str, limit: int, now: datetime, lease_seconds: float, *, mail: Patience | None = None
+    ) -> Sequence[OutboxMessage]:
         """Claim up to `limit` messages of lanes that nobody holds, beginning after the lane that was served last."""
         async with self._database.write() as state:
             furthest = furthest_lease(now, lease_seconds)
@@ -35,7 +47,8 @@ class MemoryOutbox:
             for number, post in state.pending.items():
                 waiting[post.message.lane].append(number)
             free = sorted(name for name in waiting if _is_free(state.lanes.get(name, FREE), now, furthest))
-            after = bisect_right(free, self._turn)
+            free = [name for name in free if _may_go(name, _messages(state, waiting[name]), mail)]
+            after = bisect_right(free, self._turns[mail is not None])
             inside = islice(_in_turn(free[after:] or free, waiting), limit)
             claimed = defaultdict[str, list[int]](list)
             for name, number in inside:
@@ -45,7 +58,7 @@ class MemoryOutbox:
                 until = now + timedelta(seconds=lease_seconds)
                 state.lanes[name] = Lane(token, until, numbers[-1], len(numbers))
             numbers = sorted(chain.from_iterable(claimed.values()))
-            self._turn = max(claimed) if numbers and len(numbers) == limit else ""
+            self._turns[mail is not None] = max(claimed) if numbers and len(numbers) == limit else ""
             return [state.pending[number].message for number in numbers]
 
     async def mark(
@@ -87,6 +100,19 @@ def _is_free(lane: Lane, now: datetime, furthest: datetime) -> bool:
     return lane.leased_until is None or not now < lane.leased_until <= furthest
 
 
+def _messages(state: State, numbers: Iterable[int]) -> list[OutboxMessage]:
+    return [state.pending[number].message for number in numbers]
+
+
+def _may_go(name: str, waiting: Sequence[OutboxMessage], mail: Patience | None) -> bool:
+    """Tell whether a lane leads where the claim's messages go, and need not wait for more."""
+    if name.startswith(MAIL_LANES) != (mail is not None):
+        return False
+    if mail is None or len(waiting) >= mail.number:
+        return True
+    return any(each.type not in mail.types or each.created_at <= mail.before for each in waiting)
+
+
 def _is_held(state: State, post: Post, token: str) -> bool:
     lane = state.lanes.get(post.message.lane, FREE)
     return lane.token == token and post.message.id <= lane.claimed_to
@@ -117,10 +143,10 @@ class MemoryRegister:
     async def save_users(self, records: Sequence[UserRecord], at: datetime) -> None:  # noqa: ARG002 - the port's
         """Add Users, or replace them with the same EUI; all or nothing. Certificates not named are withdrawn."""
         async with self._database.write() as state:
-            before = _certificates(state)
+            before = _certificates(state), _contacts(state)
             for record in records:
                 state.users[record.user.eui] = record
-            if _certificates(state) != before:
+            if (_certificates(state), _contacts(state)) != before:
                 state.next_number("trust")
 
     async def users(self) -> Sequence[UserRecord]:
@@ -132,8 +158,12 @@ class MemoryRegister:
         return _certificates(self._database.committed)
 
     async def trust_revision(self) -> int:
-        """Give a number that changes whenever a certificate does."""
+        """Give a number that changes whenever a certificate or a contact does."""
         return self._database.committed.numbers.get("trust", 0)
+
+    async def contacts(self) -> Mapping[EUI, Contact]:
+        """Give the contact of each User that has an address, whether alerts go there or not."""
+        return {eui: each for eui, each in _contacts(self._database.committed).items() if each.email is not None}
 
     async def import_hubs(self, chunks: AsyncIterator[Sequence[Hub]], at: datetime) -> ImportCount:
         """Add hubs or replace their data, in one transaction; here memory is what holds them all."""
@@ -152,6 +182,10 @@ class MemoryRegister:
 
 def _eui(item: tuple[EUI, UserRecord]) -> EUI:
     return item[0]
+
+
+def _contacts(state: State) -> dict[EUI, Contact]:
+    return {eui: record.contact for eui, record in state.users.items() if record.contact != ON_THE_BUS}
 
 
 def _certificates(state: State) -> list[TrustedCertificate]:

@@ -14,6 +14,7 @@ from chfw_sr.service.ports import (
     HistoryRow,
     HubView,
     InboxEntry,
+    MessageKind,
     OutboxEntry,
     OutboxStatus,
     Progress,
@@ -37,11 +38,15 @@ class MemoryQueries:
 
     async def depths(self) -> Depths:
         """Tell how much waits."""
-        oldest = min((post.message for post in self._state.pending.values()), key=lambda each: each.id, default=None)
+        posts = sorted((post.message for post in self._state.pending.values()), key=lambda each: each.id)[:DEPTH_LIMIT]
+        mails = [each for each in posts if each.kind is MessageKind.EMAIL]
+        posts = [each for each in posts if each.kind is not MessageKind.EMAIL]
         waiting = sum(item.replayed_at is None for item in self._state.quarantine.values())
         return Depths(
-            outbox=min(len(self._state.pending), DEPTH_LIMIT),
-            oldest=oldest.created_at if oldest else None,
+            outbox=len(posts),
+            oldest=posts[0].created_at if posts else None,
+            emails=len(mails),
+            oldest_email=mails[0].created_at if mails else None,
             quarantined=min(waiting, DEPTH_LIMIT),
             campaigns=Counter(each.stage for each in self._state.campaigns.values()),
         )

@@ -24,6 +24,8 @@ users = Table(
     Column("status", Text, nullable=False),
     Column("regions", DETAIL, nullable=False),
     Column("is_operator", Boolean, nullable=False),
+    Column("email", Text),
+    Column("channels", Text, nullable=False, server_default="amqp"),
     PrimaryKeyConstraint("eui", name="pk_users"),
 )
 

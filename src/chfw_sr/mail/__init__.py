@@ -1,0 +1,1 @@
+"""Alerts by e-mail: beside the broker, a second way out of the outbox."""
