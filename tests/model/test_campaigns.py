@@ -1,7 +1,8 @@
 """Whole campaigns at random, signed octets through the processor, against the model.
 
-After every step: the stage is the model's, every change of stage was a legal one and was told once, the counts of both
-phases are the model's, each request had exactly one outcome alert and each result its alerts.
+After every step: the stage and the deadline of a consultation are the model's, every change of stage was a legal one
+and was told once, the counts of both phases are the model's, each request had exactly one outcome alert and each result
+its alerts.
 
 `CHFW_SR_MODEL_EXAMPLES=2000 pytest tests/model` is the longer run (`make model`).
 """
@@ -44,6 +45,7 @@ PILOT_PERIOD = Period(start=START, end=START + 800 * DAY)
 
 hubs = st.sampled_from([hub.eui for hub in HUBS])
 suppliers = st.sampled_from([ALPHA, GASCO])
+waits = st.sampled_from([1, 24, 49, 24 * 8, 24 * 9])
 
 
 class Campaigns(RuleBasedStateMachine):
@@ -96,6 +98,8 @@ class Campaigns(RuleBasedStateMachine):
     def compare(self):
         view = self.loop.run_until_complete(self.world.store.queries.campaign(CAMPAIGN))
         assert view.campaign.stage is self.model.stage
+        if self.model.open:
+            assert view.campaign.response_deadline == self.model.deadline
         for phase in Phase:
             cells = [cell for cell in view.cells if cell.phase is phase]
             found = tuple(sum(getattr(cell, name) for cell in cells) for name in ("devices", "activated", "failed"))
@@ -172,14 +176,25 @@ class Campaigns(RuleBasedStateMachine):
         self.settle()
 
     @rule(action=st.sampled_from(Action))
-    def act(self, action):
+    def act_by_hand(self, action):
         if action is Action.ABORT and len(self.stages) < 6:
             return  # else few campaigns would come far
+        self.act(action)
+
+    def act(self, action):
         legal = self.model.permits(action)
         self.send(OPERATOR, UpdateCampaignState(campaign_id=CAMPAIGN, action=action, reason="By hand"), legal=legal)
         if legal:
             self.model.act(action, self.now)
         self.settle()
+
+    @precondition(lambda self: self.model.permits(Action.PAUSE))
+    @rule(hours=waits)
+    def interrupt(self, hours):
+        """A pause that is over: drawn step by step, few consultations would see its end."""
+        self.act(Action.PAUSE)
+        self.wait(hours)
+        self.act(Action.RESUME)
 
     @precondition(lambda self: self.model.stage is not Stage.DRAFT)
     @rule(hub=hubs, success=st.booleans())
@@ -209,7 +224,10 @@ class Campaigns(RuleBasedStateMachine):
         outcome = self.send(OPERATOR, ReadCampaignStatus(campaign_id=CAMPAIGN), legal=True, reads=True)
         assert outcome.code == "I0"
 
-    @rule(hours=st.sampled_from([1, 24, 49, 24 * 8, 24 * 9]))
+    @rule(hours=waits)
+    def wait_for_a_while(self, hours):
+        self.wait(hours)
+
     def wait(self, hours):
         self.world.clock.set(self.now + timedelta(hours=hours))
         self.loop.run_until_complete(self.world.clockwork.tick())
