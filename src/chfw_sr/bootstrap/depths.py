@@ -33,7 +33,7 @@ class QueueDepths:
         """
         try:
             if self._connection is None:
-                self._connection = await self._session.enter_async_context(self._server.session("depths"))
+                self._connection = await self._session.enter_async_context(self._server.session("probe"))
             return await depths(self._connection, (REQUESTS, QUARANTINE, UNROUTED))
         except BaseException:
             await self.close()
