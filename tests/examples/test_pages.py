@@ -1,4 +1,4 @@
-"""The commands and programs of the pages for adapters and subscribers are run as they stand."""
+"""The commands and programs of the pages for adapters, subscribers and operations are run as they stand."""
 
 import asyncio
 import os
@@ -16,7 +16,7 @@ from tests.client.parts import DCC_CERTIFICATE, SUPPLIER, activation, alert_octe
 from tests.client.test_client import Clerk
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ("supplier-adapter.md", "alert-subscriber.md")
+PAGES = ("supplier-adapter.md", "alert-subscriber.md", "operations.md")
 
 
 @dataclass(frozen=True)

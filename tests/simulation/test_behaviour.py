@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from chfw_sr.messages import (
+    Action,
     Alert,
     CampaignID,
     CampaignStageChanged,
@@ -140,3 +141,11 @@ def test_the_safe_launch_follows_the_pilot(nation) -> None:
     stage = CampaignStageChanged(campaign_id=CAMPAIGN, previous=Stage.SAFE_LAUNCH, stage=Stage.COMPLETE)
     simulation.heard(Alert(recipient=nation.operator.eui, body=stage), now)
     assert simulation.over
+
+
+def test_a_campaign_that_paused_itself_is_resumed(nation) -> None:
+    simulation = simulation_of(nation)
+    paused = CampaignStageChanged(campaign_id=CAMPAIGN, previous=Stage.PILOT, stage=Stage.PAUSED, reason="2 of 20")
+    (plan,) = simulation.heard(Alert(recipient=nation.operator.eui, body=paused), TIMETABLE.pilot.start)
+    assert plan.body.action is Action.RESUME
+    assert (plan.sender, plan.at > TIMETABLE.pilot.start) == (nation.operator.eui, True)

@@ -18,6 +18,7 @@ from chfw_sr.messages import (
     EUI,
     MAX_ACTIVATIONS,
     MAX_DEVICE_LIST,
+    Action,
     Activation,
     ActivationResult,
     Alert,
@@ -39,6 +40,7 @@ from chfw_sr.messages import (
     ReportFirmwareActivation,
     SafeLaunchSchedulePublished,
     Stage,
+    UpdateCampaignState,
     UpdatePilotPreferences,
     Window,
 )
@@ -245,6 +247,11 @@ class Simulation:
         self.over = changed.stage in (Stage.COMPLETE, Stage.ABORTED)
         if changed.stage is Stage.PILOT_COMPLETE:
             yield from self._publish_safe_launch(now)
+        if changed.stage is Stage.PAUSED:  # too many failures, which the CSPs have looked into by then
+            body = UpdateCampaignState(
+                campaign_id=self._campaign_id, action=Action.RESUME, reason="The failures were looked into."
+            )
+            yield Plan(now + self.timetable.length * 0.01, recipient, body)
 
     # -------------------------------------------------------------------------------------------------------- Suppliers
 
