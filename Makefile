@@ -6,10 +6,8 @@ BIN := $(VENV)/bin
 AUDIT := .venv-audit
 DEMO := demo-out
 
-.PHONY: help demo demo-live test test-faults bench bench-quick bench-million bench-flat fuzz mutants
-.PHONY: lint audit sbom format lock fixtures docs asyncapi-check clean
-.PHONY: help demo test test-faults bench bench-quick bench-million bench-flat fuzz mutants model lint audit sbom format lock fixtures docs clean
-.PHONY: help demo test test-faults bench bench-quick bench-million bench-flat lint audit sbom format lock fixtures docs clean asyncapi-check wheel-check
+.PHONY: help demo demo-live test test-faults bench bench-quick bench-million bench-flat fuzz mutants model
+.PHONY: lint audit sbom format lock fixtures docs asyncapi-check wheel-check clean
 
 help:
 	@echo "make demo      set up, replay a whole firmware campaign, say where its messages lie"
