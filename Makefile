@@ -7,7 +7,7 @@ AUDIT := .venv-audit
 DEMO := demo-out
 
 .PHONY: help demo demo-live test test-faults bench bench-quick bench-million bench-flat fuzz mutants model
-.PHONY: lint audit sbom format lock fixtures docs asyncapi-check wheel-check clean
+.PHONY: lint audit sbom format lock fixtures docs asyncapi-parser asyncapi-check wheel-check clean
 
 help:
 	@echo "make demo      set up, replay a whole firmware campaign, say where its messages lie"
@@ -142,10 +142,12 @@ wheel-check: $(VENV)/dev
 	timeout 1200 .ci/wheel.sh $(BIN)/python $(PYTHONS)
 
 # The reference parser of AsyncAPI, as its lock file has it; needs Node and a package registry.
-asyncapi-check: $(VENV)/dev
+asyncapi-parser:
 	mkdir -p build/asyncapi
 	cp .ci/asyncapi/package.json .ci/asyncapi/package-lock.json .ci/asyncapi/check.mjs build/asyncapi/
 	cd build/asyncapi && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+
+asyncapi-check: $(VENV)/dev asyncapi-parser
 	CHFW_SR_TEST_REQUIRE_ASYNCAPI=1 $(BIN)/python -m pytest -q -n 0 tests/cli/test_cli_asyncapi.py
 
 LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet
