@@ -22,6 +22,7 @@ from aio_pika.abc import AbstractConnection
 from aio_pika.connection import make_url
 
 from chfw_sr.keyfiles import ExposedKey, refuse_exposed
+from chfw_sr.tls import checking_context
 
 from .guard import GuardedReader
 from .link import PacedLink
@@ -134,8 +135,7 @@ def _split(url: str) -> SplitResult:
 
 def _tls(*, cafile: Path | None, certfile: Path | None, keyfile: Path | None) -> ssl.SSLContext:
     try:
-        context = ssl.create_default_context(cafile=cafile)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2  # whatever the system's default is
+        context = checking_context(cafile)
         if certfile is not None:
             refuse_exposed(keyfile or certfile)
             context.load_cert_chain(certfile, keyfile)

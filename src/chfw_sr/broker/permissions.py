@@ -29,6 +29,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from chfw_sr.messages import EUI
 from chfw_sr.service.ports import Unavailable
+from chfw_sr.tls import checking_context
 
 from .names import REQUESTS, alerts_queue, responses_queue
 
@@ -137,10 +138,9 @@ class Management:
         context = None
         if parts.scheme == "https":
             try:
-                context = ssl.create_default_context(cafile=ca_file)
+                context = checking_context(ca_file)
             except OSError as error:
                 raise ValueError(f"certificates for the management API: {error}") from error
-            context.minimum_version = ssl.TLSVersion.TLSv1_2
         account = f"{unquote(parts.username)}:{unquote(parts.password)}"
         authorization = "Basic " + base64.b64encode(account.encode()).decode()
         default = PORTS[parts.scheme]

@@ -26,7 +26,7 @@ from chfw_sr.service.ports import DEPTH_LIMIT, Depths, InboxEntry, Quarantined, 
 
 from .app import app, command, settings_of
 from .output import cell
-from .report.summary import PHASES, upcoming
+from .report.summary import PHASES, Upcoming, upcoming
 
 NEWEST = 500
 """Requests that one look takes in; where more came meanwhile, their rate is a lower bound."""
@@ -142,10 +142,9 @@ def _campaigns(seen: Snapshot, before: Snapshot | None) -> RenderableType:
         return Text("no live campaign", style="dim")
     table = _table("campaign", "stage", "", "devices", "activated", "failed", "pending", "a minute", "next")
     for each in seen.running:
-        following = next((f"{instant_text(one.at)} {one.what}" for one in upcoming(each.campaign) if one.at), "")
-        waiting = following or next((one.what for one in upcoming(each.campaign)), "")
+        following = next(map(_told, upcoming(each.campaign)), "")
         if not each.phases:
-            table.add_row(each.campaign.campaign_id, each.campaign.stage, "", "", "", "", "", "", waiting)
+            table.add_row(each.campaign.campaign_id, each.campaign.stage, "", "", "", "", "", "", following)
         for phase, found in each.phases.items():
             table.add_row(
                 each.campaign.campaign_id,
@@ -155,9 +154,13 @@ def _campaigns(seen: Snapshot, before: Snapshot | None) -> RenderableType:
                 Text(f"{found.failed:,}", style="red" if found.failed else ""),
                 f"{found.pending:,}",
                 _rate(_results(seen, each.campaign, phase), _results(before, each.campaign, phase), seen, before),
-                waiting,
+                following,
             )
     return table
+
+
+def _told(coming: Upcoming) -> str:
+    return f"{instant_text(coming.at)} {coming.what}" if coming.at else coming.what
 
 
 def _results(seen: Snapshot | None, campaign: Campaign, phase: Phase) -> int:

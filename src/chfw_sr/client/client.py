@@ -25,6 +25,7 @@ from .errors import ClientStopped, NotSubscribed
 from .journal import Entry, Journal, Noted
 from .reading import Reader, ReceivedAlert, ReceivedResponse
 from .transport import Arrival, Inbound, Source, Transport
+from .waiting import Waiter
 
 logger = logging.getLogger(__name__)
 
@@ -275,13 +276,13 @@ class Client:
         """See `Submission.sent`."""
         while (await self._entry(request_id)).response is None and not self._dispatcher.was_sent(request_id):
             self._check_running()
-            with _Waiter(self._waiting, (Inbound.RESPONSES, request_id)) as answered:
+            with Waiter(self._waiting, (Inbound.RESPONSES, request_id)) as answered:
                 await self._dispatcher.next_sent(answered)
 
     async def wait_for_response(self, request_id: RequestID) -> ReceivedResponse:
         """See `Submission.received_response`."""
         while True:
-            with _Waiter(self._waiting, (Inbound.RESPONSES, request_id)) as woken:
+            with Waiter(self._waiting, (Inbound.RESPONSES, request_id)) as woken:
                 entry = await self._entry(request_id)
                 if entry.response is not None:
                     return ReceivedResponse(read_response(entry.response), entry.response)
@@ -295,7 +296,7 @@ class Client:
         if isinstance(srv, SRV) and SERVICE_REFERENCES[srv].read and not response.response.code.is_error:
             return None
         while True:
-            with _Waiter(self._waiting, (Inbound.ALERTS, request_id)) as woken:
+            with Waiter(self._waiting, (Inbound.ALERTS, request_id)) as woken:
                 entry = await self._entry(request_id)
                 if entry.outcome is not None:
                     alert, response_id, at = read_alert(entry.outcome)
@@ -377,26 +378,3 @@ class Client:
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("the client has met a defect", exc_info=error)
             self._stop(f"the client has met a defect: {error!r}")
-
-
-class _Waiter:
-    """Puts a future where it is woken, while the block lasts."""
-
-    def __init__(
-        self,
-        waiting: defaultdict[tuple[Inbound, RequestID], set[asyncio.Future[None]]],
-        key: tuple[Inbound, RequestID],
-    ) -> None:
-        self._waiting = waiting
-        self._key = key
-        self._woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def __enter__(self) -> asyncio.Future[None]:
-        self._waiting[self._key].add(self._woken)
-        return self._woken
-
-    def __exit__(self, *_: object) -> None:
-        if self._key in self._waiting:
-            self._waiting[self._key].discard(self._woken)
-            if not self._waiting[self._key]:
-                del self._waiting[self._key]

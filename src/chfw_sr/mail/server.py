@@ -22,6 +22,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from aiosmtplib import SMTP, SMTPException, SMTPResponseException
 
+from chfw_sr.tls import checking_context
 from chfw_sr.unavailable import Unavailable
 
 PORTS = {"smtp": 587, "smtps": 465}
@@ -211,8 +212,6 @@ async def _say_goodbye(client: SMTP) -> None:
 
 def _context(ca_file: Path | None) -> ssl.SSLContext:
     try:
-        context = ssl.create_default_context(cafile=ca_file)
+        return checking_context(ca_file)
     except OSError as error:  # also what is wrong inside the file
         raise ValueError(f"the authorities' file {ca_file}: {error.strerror or error}") from None
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context

@@ -105,8 +105,9 @@ class EmbeddedSite:
         self._store = store
         self._clock = clock
         self._pens = _Pens(settings.dcc_eui, signers, 1)
-        self._processor = build_processor(settings, store, load_signer(settings), clock)
-        self._clockwork = build_clockwork(settings, store, load_signer(settings), clock)
+        signer = load_signer(settings)
+        self._processor = build_processor(settings, store, signer, clock)
+        self._clockwork = build_clockwork(settings, store, signer, clock)
         self._relay = build_relay(settings, store, self, clock)
         self._heard: list[Alert] = []
 

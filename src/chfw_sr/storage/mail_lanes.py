@@ -11,7 +11,7 @@ from chfw_sr.service.ports import Patience
 
 from .columns import KEY, Instant
 from .dialects import SqlDialect
-from .tables import lanes, outbox, outbox_pending
+from .tables import FREE, lanes, outbox, outbox_pending
 
 MOST_LANES = 64
 """Lanes in one claim: few enough to leave some to other relays."""
@@ -22,8 +22,6 @@ def next_mail_lanes(dialect: SqlDialect) -> Select[Any]:
 
     The statement's parameters are those of `parameters`, and `turn`, `now` and `furthest`.
     """
-    until = lanes.c.leased_until
-    free = or_(until.is_(None), until <= bindparam("now", type_=Instant), until > bindparam("furthest", type_=Instant))
     number = bindparam("number", type_=Integer)
     waiting = select(outbox.c.type, outbox.c.created_at).join_from(
         outbox_pending, outbox, outbox.c.id == outbox_pending.c.id
@@ -38,7 +36,7 @@ def next_mail_lanes(dialect: SqlDialect) -> Select[Any]:
     )
     is_due = select(case((due, 1), else_=0)).select_from(first).scalar_subquery()
     found = select(lanes.c.lane, lanes.c.token, lanes.c.claimed_to)
-    found = found.where(lanes.c.lane > bindparam("turn", type_=KEY), free, is_due == 1)
+    found = found.where(lanes.c.lane > bindparam("turn", type_=KEY), FREE, is_due == 1)
     return dialect.for_update(found.order_by(lanes.c.lane).limit(MOST_LANES), skip_locked=True, of=lanes)
 
 

@@ -25,7 +25,6 @@ from sqlalchemy import (
     delete,
     func,
     literal,
-    or_,
     select,
     update,
 )
@@ -38,7 +37,7 @@ from .columns import KEY, Instant
 from .dialects import SqlDialect
 from .mail_lanes import next_mail_lanes, parameters
 from .post import MESSAGE, to_message
-from .tables import lanes, outbox, outbox_finished, outbox_pending
+from .tables import FREE, lanes, outbox, outbox_finished, outbox_pending
 from .transactions import Database
 
 SWEEP_EVERY = 20_000
@@ -190,8 +189,6 @@ def _next_lanes(dialect: SqlDialect) -> Select[Any]:
     ones cost nothing.
     """
     limit = bindparam("limit", type_=Integer)
-    until = lanes.c.leased_until
-    free = or_(until.is_(None), until <= bindparam("now", type_=Instant), until > bindparam("furthest", type_=Instant))
     pending, behind, counted = outbox_pending.c, outbox_pending.alias("behind").c, outbox_pending.alias("counted").c
     first = select(pending.lane).where(pending.lane > bindparam("turn", type_=KEY), pending.lane < MAIL_LANES)
     first = first.order_by(pending.lane).limit(1)
@@ -201,7 +198,7 @@ def _next_lanes(dialect: SqlDialect) -> Select[Any]:
     following = (
         select(behind.lane).where(behind.lane > walk.c.lane, behind.lane < MAIL_LANES).order_by(behind.lane).limit(1)
     )
-    is_free = select(lanes.c.lane).where(lanes.c.lane == walk.c.lane, free).correlate_except(lanes).exists()
+    is_free = select(lanes.c.lane).where(lanes.c.lane == walk.c.lane, FREE).correlate_except(lanes).exists()
     some = select(literal(1)).where(counted.lane == walk.c.lane, is_free).correlate(walk).limit(limit)
     number = select(func.count()).select_from(some.subquery("some"))
     walk = walk.union_all(
@@ -210,7 +207,7 @@ def _next_lanes(dialect: SqlDialect) -> Select[Any]:
         )
     )
     found = select(lanes.c.lane, lanes.c.token, lanes.c.claimed_to).join_from(walk, lanes, lanes.c.lane == walk.c.lane)
-    return dialect.for_update(found.where(free, walk.c.before < limit), skip_locked=True, of=lanes)
+    return dialect.for_update(found.where(FREE, walk.c.before < limit), skip_locked=True, of=lanes)
 
 
 def _first_messages(dialect: SqlDialect) -> Select[Any]:

@@ -5,12 +5,13 @@ Every index serves a query that is named beside it.
 
 from .base import metadata
 from .campaigns import LIVE, campaign_hubs, campaigns, cells, participations
-from .outbox import lanes, outbox, outbox_finished, outbox_pending
+from .outbox import FREE, lanes, outbox, outbox_finished, outbox_pending
 from .processes import beats, counters, leases, throttles
 from .records import activations, history, inbox, quarantine
 from .register import certificates, hubs, users
 
 __all__ = [
+    "FREE",
     "LIVE",
     "activations",
     "beats",

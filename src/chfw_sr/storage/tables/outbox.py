@@ -4,7 +4,19 @@ A message is written once. That it waits is a small row of its own, which goes w
 another: so nothing copies the octets again, and what the relay looks at stays small however much lies there published.
 """
 
-from sqlalchemy import Column, Index, Integer, LargeBinary, PrimaryKeyConstraint, Table, Text, text
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Index,
+    Integer,
+    LargeBinary,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    bindparam,
+    or_,
+    text,
+)
 
 from chfw_sr.storage.columns import DETAIL, KEY, SERIAL, Instant
 
@@ -33,6 +45,13 @@ lanes = Table(
 A lane with a token belongs to the claim of that name, with its pending messages up to `claimed_to`, of which `claimed`
 are not marked yet. A lane with a lease and no token rests.
 """
+
+FREE: ColumnElement[bool] = or_(
+    lanes.c.leased_until.is_(None),
+    lanes.c.leased_until <= bindparam("now", type_=Instant),
+    lanes.c.leased_until > bindparam("furthest", type_=Instant),
+)
+"""The condition that nobody holds a lane at `now`; a lease beyond `furthest` comes of a clock that was wrong."""
 
 outbox = Table(
     "outbox",
