@@ -342,6 +342,25 @@ async def test_a_server_that_no_authority_of_ours_vouches_for_is_unavailable(
 
 
 @pytest.mark.rabbitmq
+async def test_a_lost_tls_connection_is_opened_again(
+    client: Client, tls_proxy: Proxy, pki: Pki, rabbit: RabbitUnderTest
+) -> None:
+    """Early releases of Python 3.11 cannot abort an SSL transport that was closed twice."""
+    server = Server.parse(
+        tls_proxy.url, ca_file=pki.authority.certificate, certificate=pki.client.certificate, key=pki.client.key
+    )
+    async with client.consumer(server) as consumer:
+        for _ in range(3):
+            receiving = asyncio.create_task(consumer.receive(1, 0))
+            await asyncio.sleep(0)
+            tls_proxy.cut()
+            with pytest.raises(Unavailable):
+                await receiving
+            await consumer.start()
+            assert consumer.ready
+
+
+@pytest.mark.rabbitmq
 async def test_a_client_without_a_certificate_is_unavailable(tls_proxy: Proxy, pki: Pki) -> None:
     server = Server.parse(tls_proxy.url, ca_file=pki.authority.certificate)
     with pytest.raises(Unavailable):

@@ -4,7 +4,7 @@ import asyncio
 import ssl
 import warnings
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
@@ -131,7 +131,8 @@ class _Silent(asyncio.Protocol):
 async def _abort(transports) -> None:
     for transport in transports:
         if transport is not None:
-            transport.abort()
+            with suppress(AttributeError):  # closed twice, an SSL transport of early Python 3.11 has nothing to abort
+                transport.abort()
     for _ in range(3):  # whoever was aborted hears of it in one of the next rounds
         await asyncio.sleep(0)
 

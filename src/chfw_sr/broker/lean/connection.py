@@ -291,8 +291,11 @@ class LeanConnection(asyncio.Protocol):
         await self._gone.wait()
 
     def cut(self) -> None:
-        """End the connection without a word."""
-        if self._transport is not None:
+        """End the connection without a word.
+
+        In early releases of Python 3.11 an SSL transport that is closed after its end cannot be aborted any more.
+        """
+        if self._transport is not None and not self._gone.is_set():
             self._transport.abort()
 
     # ------------------------------------------------------------------------------------------- the socket
@@ -337,9 +340,11 @@ class LeanConnection(asyncio.Protocol):
         """Tell every channel why nothing comes any more, and close the socket."""
         if self._beat is not None:
             self._beat.cancel()
+        is_first = self._control.lost is None
         for channel in list(self.channels.values()):
             channel.lose(reason)
-        if self._transport is not None:
+        # Once: see `cut`.
+        if is_first and self._transport is not None:
             self._transport.close()
 
     # ------------------------------------------------------------------------------------------- heartbeats
