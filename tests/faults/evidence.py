@@ -14,6 +14,9 @@ from .ledger import Arrival, Evidence, Ledger, OutboxRow
 
 POLL_SECONDS = 0.05
 
+SET_UP_SECONDS = 10.0
+"""How long a connection with its channel may take; a server that dies meanwhile may leave an answer out for good."""
+
 QUIET = (aio_pika.exceptions.AMQPError, OSError, RuntimeError, TimeoutError, asyncio.CancelledError)
 """What the client library raises when a connection is gone."""
 
@@ -63,6 +66,7 @@ class Subscribers:
         self._ledger = ledger
         self._heard = heard
         self.paused: set[str] = set()
+        self.state = "new"
         self._connection: aio_pika.abc.AbstractConnection | None = None
 
     @asynccontextmanager
@@ -91,20 +95,25 @@ class Subscribers:
             await asyncio.sleep(POLL_SECONDS)
 
     async def _once(self) -> None:
+        self.state = "connects"
         connection = await aio_pika.connect(self._url(), timeout=5)
         self._connection = connection
         try:
-            channel = await connection.channel()
-            await channel.set_qos(prefetch_count=200)
-            for name in (*self._queues, self._reply_queue):
-                if name not in self.paused:
-                    queue = await channel.get_queue(name, ensure=False)
-                    await queue.consume(self._take_reply if name == self._reply_queue else self._taker(name))
-            underlay = await channel.get_underlay_channel()
+            self.state = "subscribes"
+            async with asyncio.timeout(SET_UP_SECONDS):
+                channel = await connection.channel()
+                await channel.set_qos(prefetch_count=200)
+                for name in (*self._queues, self._reply_queue):
+                    if name not in self.paused:
+                        queue = await channel.get_queue(name, ensure=False)
+                        await queue.consume(self._take_reply if name == self._reply_queue else self._taker(name))
+                underlay = await channel.get_underlay_channel()
+            self.state = "listens"
             await asyncio.wait(
                 {underlay.closing, connection.transport.connection.closing}, return_when="FIRST_COMPLETED"
             )
         finally:
+            self.state = "lost its connection"
             with suppress(*QUIET):
                 async with asyncio.timeout(2):
                     await connection.close()
@@ -135,20 +144,28 @@ class Sender:
         self._url = url
         self._ledger = ledger
         self._turn = asyncio.Lock()
+        self.sending = 0
         self._connection: aio_pika.abc.AbstractConnection | None = None
         self._exchange: aio_pika.abc.AbstractExchange | None = None
 
     async def send(self, octets: bytes, srv: str, *, reply_to: str | None = None) -> None:
         """Send, until it is confirmed."""
-        message = aio_pika.Message(octets, delivery_mode=2, reply_to=reply_to)
+        self.sending += 1
+        try:
+            await self._send(aio_pika.Message(octets, delivery_mode=2, reply_to=reply_to), srv)
+        finally:
+            self.sending -= 1
+
+    async def _send(self, message: aio_pika.Message, srv: str) -> None:
         while True:
+            exchange = None
             try:
                 exchange = await self._ready()
                 confirmed = await exchange.publish(message, routing_key=srv, mandatory=True, timeout=10)
             except QUIET:
                 if (task := asyncio.current_task()) and task.cancelling():
                     raise
-                await self._forget()
+                await self._forget(exchange)
                 await asyncio.sleep(POLL_SECONDS)
                 continue
             if confirmed:
@@ -156,18 +173,21 @@ class Sender:
                 return
 
     async def close(self) -> None:
-        await self._forget()
+        await self._forget(self._exchange)
 
     async def _ready(self) -> aio_pika.abc.AbstractExchange:
         async with self._turn:
             if self._exchange is None:
-                self._connection = await aio_pika.connect(self._url(), timeout=5)
-                channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
-                self._exchange = await channel.get_exchange("chfw.requests", ensure=False)
+                async with asyncio.timeout(SET_UP_SECONDS):
+                    self._connection = await aio_pika.connect(self._url(), timeout=5)
+                    channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
+                    self._exchange = await channel.get_exchange("chfw.requests", ensure=False)
             return self._exchange
 
-    async def _forget(self) -> None:
+    async def _forget(self, exchange: aio_pika.abc.AbstractExchange | None) -> None:
         async with self._turn:
+            if exchange is not self._exchange:
+                return  # another client has made a new connection meanwhile
             connection, self._connection, self._exchange = self._connection, None, None
             if connection is not None:
                 with suppress(*QUIET):
@@ -238,6 +258,24 @@ async def evidence(database_url: str) -> Evidence:
         activations={(hub, result): count for hub, result, count in activations},
         campaigns={campaign: (reported, recorded) for campaign, reported, recorded in campaigns},
         repeated_history=tuple(" ".join(map(str, row)) for row in repeated),
+    )
+
+
+async def lanes(database_url: str) -> str:
+    """Tell what the outbox holds back: a line for each lane with unfinished rows."""
+    waiting = await _rows(
+        database_url,
+        "SELECT lane, count(*), min(id), max(attempts) FROM outbox_pending GROUP BY lane ORDER BY 1",
+    )
+    held = await _rows(
+        database_url,
+        "SELECT lane, token, leased_until, claimed_to, claimed FROM lanes WHERE token IS NOT NULL ORDER BY 1",
+    )
+    return "\n".join(
+        [
+            *(f"waiting (lane, rows, first, attempts): {row}" for row in waiting),
+            *(f"held (lane, token, until, up to, rows): {row}" for row in held),
+        ]
     )
 
 

@@ -45,6 +45,7 @@ class Load:
     Attributes:
         over: set from outside; nothing new is begun then.
         clocked: the campaigns that the clock is to lead through their pilot.
+        sender: takes requests to the bus.
 
     Args:
         scene: who they are.
@@ -59,7 +60,7 @@ class Load:
     ) -> None:
         self._scene = scene
         self._ledger = ledger
-        self._sender = sender
+        self.sender = sender
         self._random = random.Random(seed)
         self._patience = patience_seconds
         self._waiting: dict[str, asyncio.Event] = {}
@@ -68,6 +69,11 @@ class Load:
         self.over = asyncio.Event()
         self.clocked: set[CampaignID] = set()
         self.garbage = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many requests have no response yet."""
+        return sum(not each.is_set() for each in self._waiting.values())
 
     def heard(self, arrival: Arrival) -> None:
         """Learn of a response; called by the subscribers."""
@@ -104,11 +110,11 @@ class Load:
         srv = str(body.srv)
         self._waiting[request_id] = asyncio.Event()
         request = self._ledger.sending(request_id, srv, codes, reply_to=reply_to)
-        await self._sender.send(octets, srv, reply_to=reply_to)
+        await self.sender.send(octets, srv, reply_to=reply_to)
         for _ in range(copies - 1):  # a client that signs again on a retry
             _, again = self._scene.request(sender, body, request.counter)
-            await self._sender.send(again, srv)
-        await self._answer(request_id, lambda: self._sender.send(octets, srv, reply_to=reply_to))
+            await self.sender.send(again, srv)
+        await self._answer(request_id, lambda: self.sender.send(octets, srv, reply_to=reply_to))
         return request
 
     async def _answer(self, request_id: str, again: Callable[[], Awaitable[None]]) -> None:
@@ -200,7 +206,7 @@ class Load:
 
     async def _garbage(self) -> None:
         self.garbage += 1
-        await self._sender.send(GARBAGE + str(self.garbage).encode(), "11.6")
+        await self.sender.send(GARBAGE + str(self.garbage).encode(), "11.6")
 
     # ------------------------------------------------------------------------------------------------------ suppliers
 
@@ -258,7 +264,7 @@ class Load:
         self._ledger.owes(supplier, "N904", request.request_id)
         body = UpdatePilotPreferences(campaign_id=campaign, preferred_list=chosen)
         _, octets = self._scene.request(supplier, body, request.counter)
-        await self._sender.send(octets, "11.6")
+        await self.sender.send(octets, "11.6")
 
     # ----------------------------------------------------------------------------------------------------------- CSPs
 

@@ -10,12 +10,25 @@ from pathlib import Path
 
 import aio_pika
 from lxml import etree
+from sqlalchemy.exc import SQLAlchemyError
 
 from chfw_sr.broker import topology
 from chfw_sr.storage import migrations
 from chfw_sr.storage.store import create_store
 
-from .evidence import QUIET, Condition, Sender, Subscribers, depths, drain, eventually, evidence, stages, unfinished
+from .evidence import (
+    QUIET,
+    Condition,
+    Sender,
+    Subscribers,
+    depths,
+    drain,
+    eventually,
+    evidence,
+    lanes,
+    stages,
+    unfinished,
+)
 from .figures import Figures
 from .fleet import Fleet
 from .ledger import SR, Ledger
@@ -62,11 +75,12 @@ class Play:
     database_url: str
     figures: Figures
     began: float
+    clients: asyncio.Task[None] | None = None
 
     @asynccontextmanager
     async def under_load(self, *, width: int = 1, rounds: int = ENDLESS, clocked: int = 0) -> AsyncIterator[None]:
         """Keep the clients at work meanwhile; afterwards each of them waits for its last response."""
-        task = asyncio.create_task(self.load.run(rounds=rounds, width=width, clocked=clocked))
+        self.clients = task = asyncio.create_task(self.load.run(rounds=rounds, width=width, clocked=clocked))
         try:
             yield
             if rounds == ENDLESS:
@@ -81,9 +95,35 @@ class Play:
         """Wait until something has come about.
 
         Raises:
-            AssertionError: if it does not in time.
+            AssertionError: if it does not in time; it tells how things stand.
+            ExceptionGroup: if the clients ended for a reason that nobody foresaw.
         """
-        await eventually(condition, seconds, what)
+
+        async def holds() -> bool:
+            if self.clients is not None and self.clients.done():
+                self.clients.result()
+            found = condition()
+            return found if isinstance(found, bool) else await found
+
+        try:
+            await eventually(holds, seconds, what)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{await self._how_things_stand()}") from None
+
+    async def _how_things_stand(self) -> str:
+        waiting, sending, arrived = self.load.waiting, self.load.sender.sending, len(self.ledger.arrivals)
+        lines = [
+            f"clients: {waiting} wait for a response, {sending} send",
+            f"subscribers: {self.subscribers.state}, {arrived} messages arrived",
+        ]
+        try:
+            async with asyncio.timeout(20):
+                found = await depths(self.rabbit_url(), ["chfw.requests", "chfw.quarantine", *USER_QUEUES, REPLIES])
+                lines.append(f"ready: { {name: ready for name, ready in found.items() if ready} }")
+                lines.append(await lanes(self.database_url))
+        except (*QUIET, SQLAlchemyError) as error:
+            lines.append(f"the rest cannot be told: {error!r}")
+        return "\n".join(lines)
 
     async def some_arrivals(self, count: int) -> None:
         """Wait until so many more messages have arrived at the Users."""
