@@ -21,7 +21,7 @@ from chfw_sr.messages import EUI, Rejected, RequestID, ResponseCode, ServiceRequ
 from chfw_sr.wire import Attributed, Intake, Signer, TrustStore, Unattributed
 
 from .answers import Answer, campaign_of, concerns, rejection_alert, set_aside, write
-from .apart import apart
+from .apart import take_apart
 from .conduct import Conduct, anticipate
 from .dispatch import dispatch
 from .mailing import NOBODY, MailingList
@@ -113,7 +113,7 @@ class Processor:
         trust = await self._current_trust()
         octets = [delivery.octets for delivery in deliveries]
         try:
-            intakes = await apart(self._intake.take, octets, trust, now)
+            intakes = await take_apart(self._intake, octets, trust, now)
         except Exception as error:  # the intake knows no fault of theirs that it raises
             if len(deliveries) > 1:
                 logger.exception("the intake of %d messages failed; they are taken one by one", len(deliveries))
