@@ -2,8 +2,8 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 import aio_pika
 from aio_pika.abc import AbstractIncomingMessage
@@ -17,8 +17,23 @@ POLL_SECONDS = 0.05
 SET_UP_SECONDS = 10.0
 """How long a connection with its channel may take; a server that dies meanwhile may leave an answer out for good."""
 
-QUIET = (aio_pika.exceptions.AMQPError, OSError, RuntimeError, TimeoutError, asyncio.CancelledError)
-"""What the client library raises when a connection is gone."""
+_LOSSES = (aio_pika.exceptions.AMQPError, OSError, RuntimeError, TimeoutError, asyncio.CancelledError)
+
+
+@contextmanager
+def losses_pass() -> Iterator[None]:
+    """Let pass what the client library raises when a connection is gone; whoever cancels us is heard.
+
+    What is under way on a connection that is closed by agreement ends with a bare `Exception`.
+    """
+    try:
+        yield
+    except _LOSSES:
+        if (task := asyncio.current_task()) and task.cancelling():
+            raise
+    except Exception as error:
+        if type(error) is not Exception:
+            raise
 
 
 Condition = Callable[[], Awaitable[bool] | bool]
@@ -67,11 +82,12 @@ class Subscribers:
         self._heard = heard
         self.paused: set[str] = set()
         self.state = "new"
+        self._task: asyncio.Task[None] | None = None
         self._connection: aio_pika.abc.AbstractConnection | None = None
 
     @asynccontextmanager
     async def at_work(self) -> AsyncIterator["Subscribers"]:
-        task = asyncio.create_task(self._forever())
+        self._task = task = asyncio.create_task(self._forever())
         try:
             yield self
         finally:
@@ -79,25 +95,28 @@ class Subscribers:
             with suppress(asyncio.CancelledError):
                 await task
 
+    def check(self) -> None:
+        """Raise what has ended them, if anything has."""
+        if self._task is not None and self._task.done():
+            self._task.result()
+
     async def reconnect(self) -> None:
         """Take the queues anew, for instance because others are paused now."""
         if self._connection is not None:
-            with suppress(*QUIET):
+            with losses_pass():
                 await self._connection.close()
 
     async def _forever(self) -> None:
         while True:
-            try:
+            with losses_pass():
                 await self._once()
-            except QUIET:
-                if (task := asyncio.current_task()) and task.cancelling():
-                    raise
             await asyncio.sleep(POLL_SECONDS)
 
     async def _once(self) -> None:
         self.state = "connects"
         connection = await aio_pika.connect(self._url(), timeout=5)
         self._connection = connection
+        transport = connection.transport.connection
         try:
             self.state = "subscribes"
             async with asyncio.timeout(SET_UP_SECONDS):
@@ -109,12 +128,10 @@ class Subscribers:
                         await queue.consume(self._take_reply if name == self._reply_queue else self._taker(name))
                 underlay = await channel.get_underlay_channel()
             self.state = "listens"
-            await asyncio.wait(
-                {underlay.closing, connection.transport.connection.closing}, return_when="FIRST_COMPLETED"
-            )
+            await asyncio.wait({underlay.closing, transport.closing}, return_when="FIRST_COMPLETED")
         finally:
             self.state = "lost its connection"
-            with suppress(*QUIET):
+            with losses_pass():
                 async with asyncio.timeout(2):
                     await connection.close()
 
@@ -159,18 +176,13 @@ class Sender:
     async def _send(self, message: aio_pika.Message, srv: str) -> None:
         while True:
             exchange = None
-            try:
+            with losses_pass():
                 exchange = await self._ready()
-                confirmed = await exchange.publish(message, routing_key=srv, mandatory=True, timeout=10)
-            except QUIET:
-                if (task := asyncio.current_task()) and task.cancelling():
-                    raise
-                await self._forget(exchange)
-                await asyncio.sleep(POLL_SECONDS)
-                continue
-            if confirmed:
-                self._ledger.sent()
-                return
+                if await exchange.publish(message, routing_key=srv, mandatory=True, timeout=10):
+                    self._ledger.sent()
+                    return
+            await self._forget(exchange)
+            await asyncio.sleep(POLL_SECONDS)
 
     async def close(self) -> None:
         await self._forget(self._exchange)
@@ -190,7 +202,7 @@ class Sender:
                 return  # another client has made a new connection meanwhile
             connection, self._connection, self._exchange = self._connection, None, None
             if connection is not None:
-                with suppress(*QUIET):
+                with losses_pass():
                     async with asyncio.timeout(2):
                         await connection.close()
 

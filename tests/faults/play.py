@@ -10,14 +10,12 @@ from pathlib import Path
 
 import aio_pika
 from lxml import etree
-from sqlalchemy.exc import SQLAlchemyError
 
 from chfw_sr.broker import topology
 from chfw_sr.storage import migrations
 from chfw_sr.storage.store import create_store
 
 from .evidence import (
-    QUIET,
     Condition,
     Sender,
     Subscribers,
@@ -26,6 +24,7 @@ from .evidence import (
     eventually,
     evidence,
     lanes,
+    losses_pass,
     stages,
     unfinished,
 )
@@ -96,12 +95,13 @@ class Play:
 
         Raises:
             AssertionError: if it does not in time; it tells how things stand.
-            ExceptionGroup: if the clients ended for a reason that nobody foresaw.
+            Exception: if clients or subscribers ended for a reason that nobody foresaw.
         """
 
         async def holds() -> bool:
             if self.clients is not None and self.clients.done():
                 self.clients.result()
+            self.subscribers.check()
             found = condition()
             return found if isinstance(found, bool) else await found
 
@@ -121,7 +121,7 @@ class Play:
                 found = await depths(self.rabbit_url(), ["chfw.requests", "chfw.quarantine", *USER_QUEUES, REPLIES])
                 lines.append(f"ready: { {name: ready for name, ready in found.items() if ready} }")
                 lines.append(await lanes(self.database_url))
-        except (*QUIET, SQLAlchemyError) as error:
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it must not hide which wait ran out
             lines.append(f"the rest cannot be told: {error!r}")
         return "\n".join(lines)
 
@@ -141,7 +141,7 @@ class Play:
         try:
             yield await connection.channel()
         finally:
-            with suppress(*QUIET):
+            with losses_pass():
                 await connection.close()
 
     async def declare(self) -> None:
@@ -187,11 +187,10 @@ class Play:
         return all(found[campaign] == "PilotComplete" for campaign in self.load.clocked)
 
     async def _at_rest(self) -> bool:
-        try:
+        waiting = None
+        with losses_pass():
             waiting = (await depths(self.rabbit_url(), ["chfw.requests"]))["chfw.requests"]
-        except QUIET:
-            return False
-        return not waiting and not await unfinished(self.database_url)
+        return waiting == 0 and not await unfinished(self.database_url)
 
     async def _all_received(self) -> bool:
         if any((await depths(self.rabbit_url(), [*USER_QUEUES, REPLIES])).values()):
@@ -286,9 +285,10 @@ def _topology() -> topology.Topology:
 
 
 async def _take_down(rabbit_url: Callable[[], str]) -> None:
-    try:
+    connection = None
+    with losses_pass():
         connection = await aio_pika.connect(rabbit_url(), timeout=5)
-    except QUIET:
+    if connection is None:
         return  # a server that was killed for good has nothing left to take down
     try:
         channel = await connection.channel()
