@@ -15,7 +15,7 @@ from chfw_sr.broker.lean.connection import LeanConnection
 from chfw_sr.broker.lean.consumer import LeanSubscription
 from chfw_sr.broker.lean.publisher import _LeanOutlet
 from chfw_sr.broker.pipeline import Caution, Pipeline
-from chfw_sr.service.ports import MessageKind, OutboxMessage, PublishResult
+from chfw_sr.service.ports import MessageKind, OutboxMessage, PublishResult, Unavailable
 
 LONG = 30.0
 """Seconds that no test ever waits for in full."""
@@ -196,6 +196,40 @@ async def test_answers_belong_to_their_messages(said: bytes, results: list[Publi
         assert await outlet.send(messages, line, caution, LONG) == trusted
     assert line.results == results
     assert outlet.lost == (not trusted)
+
+
+async def publishing() -> tuple[LeanConnection, _LeanOutlet]:
+    """Give an outlet that is open, on a connection that was told to publish nothing for now."""
+    connection = LeanConnection(SERVER, "test")
+    connection.connection_made(Answering(connection, b""))
+    outlet = await _LeanOutlet(SERVER).start(connection)
+    connection.data_received(on(0, commands.Connection.Blocked("low on memory")))
+    return connection, outlet
+
+
+@pytest.mark.parametrize("channel", [0, 1, 2])
+async def test_nobody_waits_for_a_server_that_is_gone_to_accept_messages(channel: int) -> None:
+    connection, outlet = await publishing()
+    waiting = asyncio.create_task(outlet.accepting(LONG))
+    await asyncio.sleep(0)
+    end = commands.Channel.Close(541, "an error", 0, 0) if channel else commands.Connection.Close(320, "gone", 0, 0)
+    connection.data_received(on(channel, end))
+    if channel:  # the other channel and the connection live
+        connection.data_received(on(0, commands.Connection.Unblocked()))
+    async with asyncio.timeout(LONG / 2):
+        with pytest.raises(Unavailable, match="the connection was lost"):
+            await waiting
+
+
+async def test_what_leaves_on_a_connection_that_was_lost_just_before_fails_at_once() -> None:
+    connection, outlet = await publishing()
+    connection.lose("gone")
+    caution = Caution(10)
+    messages = [message(number) for number in range(3)]
+    line = Pipeline(messages, caution, in_flight=10, in_flight_octets=1000)
+    async with asyncio.timeout(LONG / 2):
+        assert not await outlet.send(messages, line, caution, LONG)
+    assert line.results == [PublishResult.FAILED] * 3
 
 
 # ------------------------------------------------------------------------------------------------------ handshake

@@ -207,7 +207,7 @@ class LeanConnection(asyncio.Protocol):
 
     Attributes:
         channels: by number; 0 is the connection's own.
-        accepting: whether the server takes messages.
+        accepting: whether the server takes messages; set as well when there is nothing to wait for any more.
         most_octets: of one payload, as agreed.
     """
 
@@ -343,6 +343,7 @@ class LeanConnection(asyncio.Protocol):
         is_first = self._control.lost is None
         for channel in list(self.channels.values()):
             channel.lose(reason)
+        self.accepting.set()
         # Once: see `cut`.
         if is_first and self._transport is not None:
             self._transport.close()

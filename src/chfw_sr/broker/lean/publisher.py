@@ -185,9 +185,9 @@ class _Run:
                 self._send()
                 if self.pipeline.under_way:
                     return
-        except ConnectionError as error:  # the channels were told, or will be
-            self.suspect()
+        except ConnectionError as error:  # the channels were told, perhaps before they had this run
             logger.warning("%s; what is not confirmed counts as failed", error)
+            self._give_up()
         except Exception as error:  # noqa: BLE001 - a defect: whoever waits for this call has to hear of it
             self._over.set_exception(error)
             return
@@ -229,8 +229,11 @@ class _Run:
             self._timer = self._loop.call_at(oldest + self._timeout_seconds, self._look)
             return
         logger.warning("no answer in time; what is not confirmed counts as failed")
+        self._give_up()
+
+    def _give_up(self) -> None:
         self.suspect()
-        for channel in channels:
+        for channel in set(self._channels.values()):
             channel.give_up()
 
 
@@ -260,7 +263,7 @@ class _LeanOutlet:
         """Wait until the server accepts messages.
 
         Raises:
-            Unavailable: if it does not in time.
+            Unavailable: if it does not in time, or the connection or a channel is lost meanwhile.
         """
         assert self._connection is not None
         try:
@@ -268,6 +271,8 @@ class _LeanOutlet:
                 await self._connection.accepting.wait()
         except TimeoutError:
             raise Unavailable(f"{self._server}: accepts no messages; it runs short of memory or disk") from None
+        if self.lost:
+            raise Unavailable(f"{self._server}: the connection was lost")
 
     async def send(
         self, messages: Sequence[OutboxMessage], pipeline: "Pipeline", caution: "Caution", timeout_seconds: float
