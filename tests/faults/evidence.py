@@ -26,10 +26,12 @@ def losses_pass() -> Iterator[None]:
 
     What is under way on a connection that is closed by agreement ends with a bare `Exception`.
     """
+    task = asyncio.current_task()
+    cancelled_before = task.cancelling() if task else 0  # as all that is taken down after a Ctrl-C is
     try:
         yield
     except _LOSSES:
-        if (task := asyncio.current_task()) and task.cancelling():
+        if task and task.cancelling() > cancelled_before:
             raise
     except Exception as error:
         if type(error) is not Exception:

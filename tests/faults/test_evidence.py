@@ -155,3 +155,22 @@ async def test_a_wait_runs_out_though_what_it_asks_has_no_answer(bus):
     done, _ = await asyncio.wait({waiting}, timeout=10)
     assert done
     assert "not within 0.2 s: the queue is empty" in str(waiting.exception())
+
+
+async def test_a_server_that_is_gone_is_no_trouble_to_who_takes_down_after_a_cancellation():
+    passed = asyncio.Event()
+
+    async def play() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            with losses_pass():
+                raise ConnectionRefusedError
+            passed.set()
+
+    playing = asyncio.create_task(play())
+    await asyncio.sleep(0)
+    playing.cancel()
+    await asyncio.wait({playing}, timeout=5)
+    assert passed.is_set()
+    assert playing.cancelled()
