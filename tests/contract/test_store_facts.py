@@ -350,6 +350,54 @@ async def test_a_hub_that_took_the_version_in_the_campaign_still_makes_responsib
     assert not (await facts(store, campaign=C1, user=EDWIN, responsible=True)).responsible
 
 
+async def test_a_place_in_another_campaign_does_not_make_responsible_however_many_are_asked_about(store: Store) -> None:
+    await plan(store)
+    await create(store, campaign(C2))
+    await apply(store, *(ActivationsRecorded((result(n, campaign_id=C1, phase=Phase.PILOT),)) for n in (4, 5, 2)))
+    asked = [Needs(campaign=each, user=BOB, responsible=True) for each in (C1, C2)]
+    async with store.begin() as work:
+        await work.anticipate(asked)
+        assert [(await work.facts(each)).responsible for each in asked] == [True, False]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"import_supplier": BOB},
+        {"manufacturer": "Other"},
+        {"model": "CH-2"},
+        {"region": Region.CENTRAL},
+        {"firmware_version": NEW},
+    ],
+)
+async def test_who_was_responsible_is_not_when_the_inventory_says_otherwise(store: Store, fields) -> None:
+    await stock(store, hub(1))
+    await create(store)
+    for _ in range(2):
+        assert (await facts(store, campaign=C1, user=ALICE, responsible=True)).responsible
+    await stock(store, hub(1, **fields))
+    assert not (await facts(store, campaign=C1, user=ALICE, responsible=True)).responsible
+    await stock(store, hub(1, **fields), hub(2))
+    for _ in range(2):
+        assert (await facts(store, campaign=C1, user=ALICE, responsible=True)).responsible
+
+
+async def test_who_was_responsible_for_one_hub_still_is_for_another(store: Store) -> None:
+    await stock(store, hub(1), hub(2, gas_supplier=ALICE, import_supplier=None))
+    await create(store)
+    assert (await facts(store, campaign=C1, user=ALICE, responsible=True)).responsible
+    for left in (1, 2):
+        await stock(store, hub(left), hub(3 - left, import_supplier=BOB))
+        assert (await facts(store, campaign=C1, user=ALICE, responsible=True)).responsible
+
+
+async def test_hubs_that_are_known_are_asked_about_their_campaigns_too(store: Store) -> None:
+    await plan(store)
+    async with store.begin() as work:
+        await work.facts(Needs(hubs=numbers([1, 2])))
+        assert C1 in (await work.facts(Needs(hubs=numbers([1, 2]), hub_campaigns=True))).campaigns
+
+
 # --------------------------------------------------------------------------------------------------------------- lists
 
 

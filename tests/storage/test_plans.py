@@ -34,6 +34,7 @@ from chfw_sr.messages import Region, Stage
 from chfw_sr.service.ports import OutboxStatus
 from chfw_sr.storage.store import SqlStore
 from chfw_sr.storage.tables import lanes, outbox_pending
+from chfw_sr.storage.witnesses import Witnesses
 from tests.contract.makers import (
     ALICE,
     AT,
@@ -224,6 +225,29 @@ async def test_whether_a_user_is_responsible_is_told_by_its_own_indexes(busy: Sq
         indexes = set(re.findall(r"\bix_hubs_\w+", "\n".join(await explained(busy, statement, parameters))))
         parties = ("import_supplier", "gas_supplier", "electricity_distributor", "gas_transporter")
         assert indexes == {f"ix_hubs_{party}" for party in parties}
+
+
+async def test_what_proved_a_users_part_is_looked_at_first(busy: SqlStore) -> None:
+    """Of the others, the same is asked whether the campaign exists or not, so that the time tells nothing."""
+    asked = {}
+    for user, campaign_id in ((BOB, C1), (hub_eui(99), C1), (hub_eui(99), cid("none"))):
+        for _ in range(2):
+            async with busy.begin() as work:
+                with catching(busy) as caught:
+                    await work.facts(Needs(user=user, campaign=campaign_id, responsible=True))
+        await assert_found_by_index(busy, caught)
+        asked[user, campaign_id] = [statement for statement, _ in caught if re.search(r"\bhubs\b", statement)]
+    assert [len(each) for each in asked.values()] == [1, 2, 2]
+    assert asked[hub_eui(99), C1] == asked[hub_eui(99), cid("none")]
+    assert not [each for each in asked[BOB, C1] if "coalesce" in each]
+
+
+def test_witnesses_are_forgotten_from_the_oldest_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chfw_sr.storage.witnesses.MOST_WITNESSES", 2)
+    witnesses = Witnesses()
+    for number in (1, 2, 1, 3):
+        witnesses.remember((C1, hub_eui(number)), hub_eui(10 + number))
+    assert [witnesses.of((C1, hub_eui(number))) for number in (1, 2, 3)] == [hub_eui(11), None, hub_eui(13)]
 
 
 CHANGES: dict[str, Any] = {

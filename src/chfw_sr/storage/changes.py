@@ -150,14 +150,18 @@ class ChangeMaker:
 async def save_participations(connection: AsyncConnection, dialect: SqlDialect, parts: Sequence[Participation]) -> None:
     """Create or save Suppliers' parts in campaigns, each named once."""
     if parts:
-        await connection.execute(dialect.once(_save_participations), [participation_values(each) for each in parts])
+        rows = [[values[name] for name in _PARTICIPATION] for values in map(participation_values, parts)]
+        given = dialect.giving("parts", tuple(participations.c), rows)
+        await connection.execute(dialect.once(_save_participations), given)
 
 
 _PARTICIPATION = participations.c.keys()
 
 
 def _save_participations(dialect: SqlDialect) -> Upsert:
-    statement = dialect.insert(participations)
+    new = dialect.given("parts", tuple(participations.c))
+    values = select(*(new.c[name] for name in _PARTICIPATION)).where(true())
+    statement = dialect.insert(participations).from_select(_PARTICIPATION, values)
     return statement.on_conflict_do_update(
         index_elements=["campaign_id", "supplier"],
         set_={name: statement.excluded[name] for name in _PARTICIPATION},

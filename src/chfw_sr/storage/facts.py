@@ -17,6 +17,7 @@ from .loading import Loader
 from .mapping import HUB, MEMBERSHIP, to_cell, to_hub, to_participation, to_plan_row
 from .safe_launch import SafeLaunches
 from .tables import LIVE, campaign_hubs, campaigns, cells, hubs, participations
+from .witnesses import Witnesses
 from .workspace import BULK, Known
 
 
@@ -28,15 +29,21 @@ class FactFinder:
         dialect: its dialect.
         known: what is known.
         safe_launches: which remembers what was counted.
+        witnesses: which remember what proved that Users are responsible.
     """
 
     def __init__(
-        self, connection: AsyncConnection, dialect: SqlDialect, known: Known, safe_launches: SafeLaunches
+        self,
+        connection: AsyncConnection,
+        dialect: SqlDialect,
+        known: Known,
+        safe_launches: SafeLaunches,
+        witnesses: Witnesses,
     ) -> None:
         self._connection = connection
         self._dialect = dialect
         self._known = known
-        self._loader = Loader(connection, dialect, known)
+        self._loader = Loader(connection, dialect, known, witnesses)
         self._safe_launches = safe_launches
 
     async def learn(self, needs: Sequence[Needs]) -> None:

@@ -20,13 +20,12 @@ from chfw_sr.messages import EUI, CampaignID, Phase, Region
 
 from . import lookups
 from .dialects import SqlDialect
-from .lookups import CAMPAIGN, HUBS, PART, RESULT, TARGETS, USER
+from .lookups import CAMPAIGN, HUBS, PART, PROOFS, RESULT, TARGETS, USER
 from .mapping import to_campaign, to_cell, to_hub, to_outcome, to_participation, to_tallies, to_user
-from .workspace import BULK, Known, Row, Wanted
+from .witnesses import Witnesses
+from .workspace import BULK, Known, Part, Row, Wanted
 
 _PHASES = {phase.value: phase for phase in Phase}
-
-Part = tuple[CampaignID, EUI]
 
 
 class Loader:
@@ -36,12 +35,14 @@ class Loader:
         connection: in a transaction.
         dialect: its dialect.
         known: what is known already, and learns.
+        witnesses: what proved before that Users are responsible.
     """
 
-    def __init__(self, connection: AsyncConnection, dialect: SqlDialect, known: Known) -> None:
+    def __init__(self, connection: AsyncConnection, dialect: SqlDialect, known: Known, witnesses: Witnesses) -> None:
         self._connection = connection
         self._dialect = dialect
         self._known = known
+        self._witnesses = witnesses
         self._locked: set[EUI] = set()
 
     async def learn(self, needs: Sequence[Needs]) -> None:
@@ -54,8 +55,8 @@ class Loader:
         await self.learn_campaigns(wanted.campaigns)
         await self._lock_hubs(wanted.bulk)
         await self._learn_hubs(wanted.hubs, {each.campaign for each in needs if each.campaign and each.hubs})
-        if wanted.holders:
-            await self.learn_campaigns(self._known.holders(wanted.hubs))
+        if wanted.held:
+            await self.learn_campaigns(self._known.holders(wanted.held & self._known.hubs.keys()))
         if wanted.keys:
             recorded = await self.recorded(wanted.keys)
             self._known.recorded |= {key: key in recorded for key in wanted.keys}
@@ -92,8 +93,8 @@ class Loader:
             [(row.manufacturer, row.model) for row in shared],
             [(row.manufacturer, row.model) for row in owned],
         )
-        if hubs and wanted.holders:
-            holders = await self._ask(lookups.holders_of_hubs, wanted=(HUBS, _single(hubs)))
+        if held := wanted.held & hubs:
+            holders = await self._ask(lookups.holders_of_hubs, wanted=(HUBS, _single(held)))
             wanted.campaigns |= {row.campaign_id for row in holders} - self._known.campaigns.keys()
 
     async def learn_campaigns(self, ids: Iterable[CampaignID]) -> None:
@@ -158,17 +159,38 @@ class Loader:
         return own is None or max(own.default_devices, own.nominated_devices or 0, own.pilot_devices) <= BULK
 
     async def _learn_responsible(self, parts: Sequence[Part]) -> None:
-        """Look for a target, before and after the campaign's version, and then for a hub that was one."""
+        """Look for a target, before and after the campaign's version, and then for a hub that was one.
+
+        Where a hub proved it before, that one is looked at first.
+        """
         left = dict(enumerate(parts))
+        await self._try_witnesses(left)
         for build in (lookups.targets_found, lookups.former_targets_found):
             if not left:
                 return
             targets = [row for number, part in left.items() for row in self._targets(number, part)]
             for number, witness in await self._ask(build, wanted=(TARGETS, targets)):
                 if witness is not None and number in left:
+                    self._witnesses.remember(left[number], EUI(witness))
                     self._known.learn_responsible(left.pop(number), EUI(witness))
         for part in left.values():
             self._known.learn_responsible(part, None)
+
+    async def _try_witnesses(self, left: dict[int, Part]) -> None:
+        """Learn of the parts that are still proved by the hubs that proved them before; they leave."""
+        proofs = []
+        regions = {}
+        for number, part in left.items():
+            witness, found = self._witnesses.of(part), self._known.campaigns[part[0]]
+            if witness is not None and found is not None:
+                target = found.campaign
+                proofs.append((number, witness, part[1], target.manufacturer, target.model, target.firmware_version))
+                regions[number] = target.regions
+        if not proofs:
+            return
+        for number, witness, region in await self._ask(lookups.proofs_found, wanted=(PROOFS, proofs)):
+            if region in regions[number]:
+                self._known.learn_responsible(left.pop(number), EUI(witness))
 
     def _targets(self, number: int, part: Part) -> Iterable[tuple[Any, ...]]:
         found = self._known.campaigns[part[0]]

@@ -29,6 +29,16 @@ TARGETS = (
 )
 """A User's hubs in one region that a campaign may target; `number` tells them apart."""
 
+PROOFS = (
+    column("number", Integer),
+    column("hub", KEY),
+    column("user_eui", KEY),
+    column("manufacturer", KEY),
+    column("model", KEY),
+    column("firmware_version", KEY),
+)
+"""A hub that proved that a User is responsible for a target of a campaign."""
+
 _PARTIES = (hubs.c.import_supplier, hubs.c.gas_supplier, hubs.c.electricity_distributor, hubs.c.gas_transporter)
 
 
@@ -145,6 +155,19 @@ def hubs_confirmed(dialect: SqlDialect) -> Select[Any]:
     return found.join(campaign_hubs, campaign_hubs.c.cell_id == cells.c.id).order_by(campaign_hubs.c.position)
 
 
+def proofs_found(dialect: SqlDialect) -> Select[Any]:
+    """Find those of the wanted hubs that still are targets in a User's care, each with its region."""
+    named = dialect.given("wanted", PROOFS)
+    target = and_(
+        or_(*(party == named.c.user_eui for party in _PARTIES)),
+        hubs.c.manufacturer == named.c.manufacturer,
+        hubs.c.model == named.c.model,
+        hubs.c.firmware_version != named.c.firmware_version,
+    )
+    found = select(named.c.number, named.c.hub, hubs.c.region).join_from(named, hubs, hubs.c.eui == named.c.hub)
+    return found.where(target)
+
+
 def targets_found(dialect: SqlDialect) -> Select[Any]:
     """Find a target hub for each of the wanted ranges, before or after the campaign's version in the User's indexes."""
     named = dialect.given("wanted", TARGETS)
@@ -158,17 +181,19 @@ def targets_found(dialect: SqlDialect) -> Select[Any]:
 
 
 def former_targets_found(dialect: SqlDialect) -> Select[Any]:
-    """Find a hub for each of the wanted ranges that runs the campaign's version and has a place in the campaign."""
+    """Find a hub for each of the wanted ranges that runs the campaign's version and has a place in the campaign.
+
+    The place is a value that is looked up for one hub at a time: an EXISTS the planner may turn into a join that reads
+    all places first.
+    """
     named = dialect.given("wanted", TARGETS)
     row = campaign_hubs.c
-    within = exists().where(
-        row.campaign_id == named.c.campaign_id,
-        row.phase.in_([phase.value for phase in Phase]),
-        row.hub == hubs.c.eui,
-    )
+    phases = [phase.value for phase in Phase]
+    place = select(row.hub).where(row.campaign_id == named.c.campaign_id, row.phase.in_(phases))
+    own = place.where(row.hub == hubs.c.eui).limit(1).correlate(named, hubs).scalar_subquery()
     same = hubs.c.firmware_version == named.c.firmware_version
     first = [
-        select(hubs.c.eui).where(*_of_party(party, named.c), same, within).limit(1).correlate(named)
+        select(hubs.c.eui).where(*_of_party(party, named.c), same, own.is_not(None)).limit(1).correlate(named)
         for party in _PARTIES
     ]
     return select(named.c.number, func.coalesce(*(each.scalar_subquery() for each in first)))

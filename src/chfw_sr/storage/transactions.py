@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from chfw_sr.service.ports import Unavailable
 
 from .dialects import SqlDialect
+from .witnesses import Witnesses
 
 
 class Database:
@@ -24,6 +25,7 @@ class Database:
         self.engine = engine
         self.dialect = dialect
         self.known_lanes: set[str] = set()  # lanes are never deleted: what was there once need not be put in again
+        self.witnesses = Witnesses()
         self._reader = engine.execution_options(**dialect.reading)
         self._writer = engine.execution_options(**dialect.writing)
 

@@ -60,7 +60,7 @@ class SqlUnitOfWork:
         self._inbox = Inbox(connection, dialect)
         self._known = Known()
         self._pending = Pending()
-        self._facts = FactFinder(connection, dialect, self._known, safe_launches)
+        self._facts = FactFinder(connection, dialect, self._known, safe_launches, database.witnesses)
         self._changes = ChangeMaker(connection, dialect, safe_launches)
         self._new_lanes: set[str] = set()
         self._over = False

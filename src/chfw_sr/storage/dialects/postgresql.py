@@ -236,7 +236,8 @@ def _move(
 
 
 def _array(one: ColumnClause[Any]) -> postgresql.ARRAY[Any]:
-    return postgresql.ARRAY(one.type)
+    """Give the type of a column's values; told to have one dimension, it takes a list that is JSON for one value."""
+    return postgresql.ARRAY(one.type, dimensions=1)
 
 
 def _turned(columns: Sequence[ColumnClause[Any]], data: Sequence[Sequence[Any]]) -> list[list[Any]]:

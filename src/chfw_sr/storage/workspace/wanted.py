@@ -22,7 +22,7 @@ class Wanted:
     Attributes:
         hubs: to lock and to load.
         bulk: to lock only.
-        holders: also lock and load the campaigns that hold the hubs.
+        held: hubs, known or not, of which also the campaigns that hold them are to be locked and loaded.
         launches: campaigns whose models are to be owned.
         parts: of which to learn whether the User is responsible.
         nominating: of which the Preferred Pilot List may be replaced.
@@ -33,7 +33,7 @@ class Wanted:
     campaigns: set[CampaignID] = field(default_factory=set)
     hubs: set[EUI] = field(default_factory=set)
     bulk: set[EUI] = field(default_factory=set)
-    holders: bool = False
+    held: set[EUI] = field(default_factory=set)
     keys: set[ActivationKey] = field(default_factory=set)
     launches: set[CampaignID] = field(default_factory=set)
     parts: set[Part] = field(default_factory=set)
@@ -64,7 +64,8 @@ class Wanted:
         else:
             self.hubs.update(eui for eui in needs.hubs if eui not in known.hubs)
             self.keys.update(key for key in needs.activations if key not in known.recorded)
-        self.holders |= needs.hub_campaigns
+        if needs.hub_campaigns:
+            self.held.update(needs.hubs)
         if needs.campaign is not None:
             self._add_campaign(needs, needs.campaign, known)
 
