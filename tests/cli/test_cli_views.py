@@ -352,9 +352,9 @@ def traffic(on_store, noon):
                 ]
             )
             await work.commit()
-        response, *alerts = await store.outbox.claim("t", 10, noon, 60)
-        await store.outbox.mark("t", [response.id], OutboxStatus.PUBLISHED, noon)
-        await store.outbox.mark("t", [each.id for each in alerts], OutboxStatus.READY, noon)
+        *alerts, response = await store.outbox.claim("t", 10, noon, 60)
+        await store.outbox.mark("t", [response], OutboxStatus.PUBLISHED, noon)
+        await store.outbox.mark("t", alerts, OutboxStatus.READY, noon)
 
     on_store(fill)
 

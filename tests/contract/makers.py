@@ -35,6 +35,7 @@ from chfw_sr.service.ports import (
     InboxRecord,
     MessageKind,
     OutboxMessage,
+    OutboxStatus,
     Quarantined,
     Store,
     UserRecord,
@@ -244,6 +245,15 @@ async def post(store: Store, count: int, **fields: Any) -> list[int]:
         await work.enqueue([message(number, **fields) for number in ids])
         await work.commit()
     return ids
+
+
+async def mark(
+    store: Store, token: str, ids: Sequence[int], status: OutboxStatus, now: datetime, *, rest_seconds: float = 0.0
+) -> int:
+    """Mark messages by their ids."""
+    known = {entry.message.id: entry.message for entry in await store.queries.outbox(None, 1_000_000)}
+    messages = [known[number] for number in ids]
+    return await store.outbox.mark(token, messages, status, now, rest_seconds=rest_seconds)
 
 
 def numbers(*ranges: Iterable[int]) -> tuple[EUI, ...]:

@@ -12,7 +12,7 @@ from chfw_sr.service.ports import (
     UserRecord,
 )
 
-from .makers import ALICE, AT, BOB, HOUR, post, user
+from .makers import ALICE, AT, BOB, HOUR, mark, post, user
 
 LEASE = 60.0
 MINUTE = timedelta(minutes=1)
@@ -72,8 +72,8 @@ async def test_a_lane_of_mail_belongs_to_one_claim_at_a_time(store: Store) -> No
     ids = await post(store, 2, kind=EMAIL, type="N906")
     assert await claim(store, "one", limit=1) == ids[:1]
     assert await claim(store, "two") == []
-    assert await store.outbox.mark("two", ids, OutboxStatus.PUBLISHED, AT) == 0, "fenced"
-    assert await store.outbox.mark("one", ids[:1], OutboxStatus.PUBLISHED, AT) == 1
+    assert await mark(store, "two", ids, OutboxStatus.PUBLISHED, AT) == 0, "fenced"
+    assert await mark(store, "one", ids[:1], OutboxStatus.PUBLISHED, AT) == 1
     assert await claim(store, "three") == ids[1:]
     assert await claim(store, "four", now=AT + HOUR) == ids[1:], "the lease ran out"
 
@@ -81,7 +81,7 @@ async def test_a_lane_of_mail_belongs_to_one_claim_at_a_time(store: Store) -> No
 async def test_a_lane_that_was_refused_rests(store: Store) -> None:
     ids = await post(store, 1, kind=EMAIL, type="N906")
     await claim(store, "one")
-    await store.outbox.mark("one", ids, OutboxStatus.READY, AT, rest_seconds=60)
+    await mark(store, "one", ids, OutboxStatus.READY, AT, rest_seconds=60)
     assert await claim(store, "two", now=AT + 0.9 * MINUTE) == []
     assert await claim(store, "three", now=AT + MINUTE) == ids
     (entry,) = await store.queries.outbox(None, 9)
@@ -94,7 +94,7 @@ async def test_lanes_of_mail_take_turns(store: Store) -> None:
     served = []
     for number in range(4):
         some = await claim(store, f"t{number}", limit=1)
-        await store.outbox.mark(f"t{number}", some, OutboxStatus.PUBLISHED, AT)
+        await mark(store, f"t{number}", some, OutboxStatus.PUBLISHED, AT)
         served += some
     assert served == [first[0], second[0], first[1], second[1]]
 

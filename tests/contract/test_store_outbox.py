@@ -6,7 +6,7 @@ import pytest
 
 from chfw_sr.service.ports import MessageKind, OutboxEntry, OutboxStatus, Store
 
-from .makers import ALICE, AT, BOB, HOUR, message, post, quarantined
+from .makers import ALICE, AT, BOB, HOUR, mark, message, post, quarantined
 
 LEASE = 60.0
 LATER = AT + HOUR
@@ -37,7 +37,7 @@ async def test_a_message_comes_out_as_it_went_in(store: Store) -> None:
 async def test_claims_are_in_order_of_id_and_limited(store: Store) -> None:
     ids = await post(store, 5)
     assert await claim_ids(store, "one", 2) == ids[:2]
-    await store.outbox.mark("one", ids[:2], OutboxStatus.PUBLISHED, AT)
+    await mark(store, "one", ids[:2], OutboxStatus.PUBLISHED, AT)
     assert await claim_ids(store, "two", 9) == ids[2:]
     assert await claim_ids(store, "three") == []
 
@@ -47,14 +47,14 @@ async def test_a_recipient_belongs_to_one_claim_at_a_time(store: Store) -> None:
     others = await post(store, 2, recipient=BOB)
     assert await claim_ids(store, "one", 1) == ids[:1]
     assert await claim_ids(store, "two") == others, "not what comes after a message that is not published yet"
-    await store.outbox.mark("one", ids[:1], OutboxStatus.PUBLISHED, AT)
+    await mark(store, "one", ids[:1], OutboxStatus.PUBLISHED, AT)
     assert await claim_ids(store, "three") == ids[1:]
 
 
 async def test_what_was_not_published_holds_back_what_comes_after(store: Store) -> None:
     ids = await post(store, 3)
     await claim_ids(store, "one")
-    await store.outbox.mark("one", ids[1:2], OutboxStatus.PUBLISHED, AT)
+    await mark(store, "one", ids[1:2], OutboxStatus.PUBLISHED, AT)
     later = await post(store, 1)
     assert await claim_ids(store, "two") == []
     assert await claim_ids(store, "two", now=LATER) == [ids[0], ids[2], *later]
@@ -68,7 +68,7 @@ async def test_alerts_responses_and_replies_of_one_user_travel_apart(store: Stor
         *await post(store, 1, kind=MessageKind.REPLY),
         *await post(store, 1, kind=MessageKind.QUARANTINE, recipient=""),
     ]
-    assert await claim_ids(store, "two") == apart
+    assert sorted(await claim_ids(store, "two")) == apart
 
 
 async def test_a_recipient_with_a_backlog_does_not_hold_up_the_others(store: Store) -> None:
@@ -76,7 +76,7 @@ async def test_a_recipient_with_a_backlog_does_not_hold_up_the_others(store: Sto
     waited = await post(store, 1, recipient=BOB)
     first = await claim_ids(store, "one", 10)
     assert first == hot[:10]
-    await store.outbox.mark("one", first, OutboxStatus.PUBLISHED, AT)
+    await mark(store, "one", first, OutboxStatus.PUBLISHED, AT)
     assert await claim_ids(store, "two", 10, now=AT) == waited
     assert await claim_ids(store, "three", 10, now=AT) == hot[10:20]
 
@@ -88,7 +88,7 @@ async def test_lanes_take_turns(store: Store) -> None:
     served = []
     for number in range(6):
         some = await claim_ids(store, f"t{number}", 2)
-        await store.outbox.mark(f"t{number}", some, OutboxStatus.PUBLISHED, AT)
+        await mark(store, f"t{number}", some, OutboxStatus.PUBLISHED, AT)
         served.append(some)
     assert served == [ids[start : start + 2] for start in (0, 2) for ids in posted]
 
@@ -100,6 +100,15 @@ async def test_a_claim_takes_as_many_lanes_as_it_takes_to_fill_it(store: Store) 
     assert await claim_ids(store, "two", 7) == fourth, "the third lane is the first claim's, to its last message"
 
 
+async def test_a_claim_gives_lane_after_lane_each_in_order_of_id(store: Store) -> None:
+    async with store.begin() as work:
+        first = await work.reserve(6)
+        whose = [BOB, ALICE, BOB, ALICE, ALICE, BOB]
+        await work.enqueue([message(first + place, recipient=recipient) for place, recipient in enumerate(whose)])
+        await work.commit()
+    assert await claim_ids(store, "t") == [first + place for place in (1, 3, 4, 0, 2, 5)]
+
+
 async def test_a_message_that_commits_late_is_not_passed_over(store: Store) -> None:
     async with store.begin() as work:
         first = await work.reserve(2)
@@ -109,7 +118,7 @@ async def test_a_message_that_commits_late_is_not_passed_over(store: Store) -> N
             await work.enqueue([message(number)])
             await work.commit()
         assert await claim_ids(store, f"t{number}") == [number]
-        await store.outbox.mark(f"t{number}", [number], OutboxStatus.PUBLISHED, AT)
+        await mark(store, f"t{number}", [number], OutboxStatus.PUBLISHED, AT)
 
 
 async def test_uncommitted_messages_are_not_claimed(store: Store) -> None:
@@ -123,7 +132,7 @@ async def test_uncommitted_messages_are_not_claimed(store: Store) -> None:
 async def test_published_messages_never_come_again(store: Store) -> None:
     ids = await post(store, 2)
     await claim_ids(store, "t")
-    assert await store.outbox.mark("t", ids, OutboxStatus.PUBLISHED, LATER) == 2
+    assert await mark(store, "t", ids, OutboxStatus.PUBLISHED, LATER) == 2
 
     assert await claim_ids(store, "u", now=LATER + HOUR) == []
     assert [(e.status, e.attempts, e.published_at) for e in await entries(store)] == [
@@ -134,7 +143,7 @@ async def test_published_messages_never_come_again(store: Store) -> None:
 async def test_unroutable_messages_never_come_again(store: Store) -> None:
     ids = await post(store, 1)
     await claim_ids(store, "t")
-    assert await store.outbox.mark("t", ids, OutboxStatus.UNROUTABLE, LATER) == 1
+    assert await mark(store, "t", ids, OutboxStatus.UNROUTABLE, LATER) == 1
     assert await claim_ids(store, "u", now=LATER + HOUR) == []
     assert [e.status for e in await entries(store)] == [OutboxStatus.UNROUTABLE]
 
@@ -142,9 +151,9 @@ async def test_unroutable_messages_never_come_again(store: Store) -> None:
 async def test_messages_given_back_are_ready_at_once(store: Store) -> None:
     ids = await post(store, 2)
     await claim_ids(store, "t")
-    assert await store.outbox.mark("t", ids[:1], OutboxStatus.READY, AT) == 1
+    assert await mark(store, "t", ids[:1], OutboxStatus.READY, AT) == 1
     assert [e.status for e in await entries(store)] == [OutboxStatus.READY] * 2, "with it the rest of its lane"
-    assert await store.outbox.mark("t", ids[1:], OutboxStatus.PUBLISHED, AT) == 0
+    assert await mark(store, "t", ids[1:], OutboxStatus.PUBLISHED, AT) == 0
 
     assert await claim_ids(store, "u") == ids
     assert [e.attempts for e in await entries(store)] == [2, 1]
@@ -153,8 +162,8 @@ async def test_messages_given_back_are_ready_at_once(store: Store) -> None:
 async def test_what_was_published_of_a_lane_is_marked_before_the_rest_is_given_back(store: Store) -> None:
     ids = await post(store, 2)
     await claim_ids(store, "t")
-    assert await store.outbox.mark("t", ids[:1], OutboxStatus.PUBLISHED, AT) == 1
-    assert await store.outbox.mark("t", ids[1:], OutboxStatus.READY, AT) == 1
+    assert await mark(store, "t", ids[:1], OutboxStatus.PUBLISHED, AT) == 1
+    assert await mark(store, "t", ids[1:], OutboxStatus.READY, AT) == 1
     assert await claim_ids(store, "u") == ids[1:]
     assert [(e.status, e.attempts) for e in await entries(store)] == [
         (OutboxStatus.PUBLISHED, 1),
@@ -166,11 +175,11 @@ async def test_a_lane_can_rest_after_a_message_was_given_back(store: Store) -> N
     ids = await post(store, 3)
     others = await post(store, 1, recipient=BOB)
     await claim_ids(store, "t")
-    await store.outbox.mark("t", [ids[0], *others], OutboxStatus.PUBLISHED, AT, rest_seconds=LEASE)
-    assert await store.outbox.mark("t", ids[1:], OutboxStatus.READY, AT, rest_seconds=LEASE) == 2
+    await mark(store, "t", [ids[0], *others], OutboxStatus.PUBLISHED, AT, rest_seconds=LEASE)
+    assert await mark(store, "t", ids[1:], OutboxStatus.READY, AT, rest_seconds=LEASE) == 2
     others = await post(store, 1, recipient=BOB)
     assert await claim_ids(store, "u") == others
-    await store.outbox.mark("u", others, OutboxStatus.PUBLISHED, AT)
+    await mark(store, "u", others, OutboxStatus.PUBLISHED, AT)
     assert await claim_ids(store, "v", now=AT + HOUR / 60) == ids[1:]
 
 
@@ -185,7 +194,7 @@ async def test_a_lease_by_a_clock_that_was_ahead_is_taken_over(store: Store) -> 
     ids = await post(store, 2)
     assert await claim_ids(store, "ahead", now=AT + HOUR) == ids
     assert await claim_ids(store, "right", now=AT) == ids
-    assert await store.outbox.mark("ahead", ids, OutboxStatus.PUBLISHED, AT) == 0
+    assert await mark(store, "ahead", ids, OutboxStatus.PUBLISHED, AT) == 0
 
 
 async def test_a_late_relay_cannot_mark_what_was_taken_over(store: Store) -> None:
@@ -194,15 +203,15 @@ async def test_a_late_relay_cannot_mark_what_was_taken_over(store: Store) -> Non
     await claim_ids(store, "next", 2, now=LATER)
 
     for status in (OutboxStatus.PUBLISHED, OutboxStatus.UNROUTABLE, OutboxStatus.READY):
-        assert await store.outbox.mark("late", ids[:2], status, LATER) == 0
+        assert await mark(store, "late", ids[:2], status, LATER) == 0
     assert [(e.status, e.attempts) for e in await entries(store)] == [
         (OutboxStatus.CLAIMED, 2),
         (OutboxStatus.CLAIMED, 2),
         (OutboxStatus.READY, 1),
     ]
     # The third was not claimed again, but its lane was.
-    assert await store.outbox.mark("late", ids, OutboxStatus.PUBLISHED, LATER) == 0
-    assert await store.outbox.mark("next", ids, OutboxStatus.PUBLISHED, LATER) == 2
+    assert await mark(store, "late", ids, OutboxStatus.PUBLISHED, LATER) == 0
+    assert await mark(store, "next", ids, OutboxStatus.PUBLISHED, LATER) == 2
 
 
 async def test_a_lane_is_free_once_its_claim_is_marked_whatever_came_meanwhile(store: Store) -> None:
@@ -215,7 +224,7 @@ async def test_a_lane_is_free_once_its_claim_is_marked_whatever_came_meanwhile(s
     async with store.begin() as work:
         await work.enqueue([message(late)])
         await work.commit()
-    assert await store.outbox.mark("t", ids, OutboxStatus.PUBLISHED, AT) == 2
+    assert await mark(store, "t", ids, OutboxStatus.PUBLISHED, AT) == 2
     assert await claim_ids(store, "u") == [late]
 
 
@@ -225,16 +234,16 @@ async def test_more_is_claimed_of_a_lane_while_the_rest_of_it_waits(store: Store
         token = f"t{start}"
         assert await claim_ids(store, token, 2) == ids[start : start + 2]
         for number in ids[start : start + 2]:
-            assert await store.outbox.mark(token, [number], OutboxStatus.PUBLISHED, AT) == 1
+            assert await mark(store, token, [number], OutboxStatus.PUBLISHED, AT) == 1
 
 
 async def test_only_what_is_claimed_can_be_marked(store: Store) -> None:
     ids = await post(store, 1)
-    assert await store.outbox.mark("t", ids, OutboxStatus.PUBLISHED, AT) == 0
-    assert await store.outbox.mark("t", [], OutboxStatus.PUBLISHED, AT) == 0
+    assert await mark(store, "t", ids, OutboxStatus.PUBLISHED, AT) == 0
+    assert await mark(store, "t", [], OutboxStatus.PUBLISHED, AT) == 0
     await claim_ids(store, "t")
-    await store.outbox.mark("t", ids, OutboxStatus.PUBLISHED, AT)
-    assert await store.outbox.mark("t", ids, OutboxStatus.READY, AT) == 0
+    await mark(store, "t", ids, OutboxStatus.PUBLISHED, AT)
+    assert await mark(store, "t", ids, OutboxStatus.READY, AT) == 0
 
 
 async def test_racing_relays_never_claim_the_same_message(store: Store) -> None:
@@ -243,7 +252,7 @@ async def test_racing_relays_never_claim_the_same_message(store: Store) -> None:
     async def relay(token: str) -> list[int]:
         taken: list[int] = []
         while some := await claim_ids(store, token, 10):
-            await store.outbox.mark(token, some, OutboxStatus.PUBLISHED, AT)
+            await mark(store, token, some, OutboxStatus.PUBLISHED, AT)
             taken += some
         return taken
 
@@ -255,9 +264,9 @@ async def test_racing_relays_never_claim_the_same_message(store: Store) -> None:
 async def test_the_purge_deletes_finished_messages_alone(store: Store) -> None:
     ids = await post(store, 5)
     await claim_ids(store, "t", 4)
-    await store.outbox.mark("t", ids[:1], OutboxStatus.PUBLISHED, AT)
-    await store.outbox.mark("t", ids[1:2], OutboxStatus.UNROUTABLE, AT)
-    await store.outbox.mark("t", ids[2:3], OutboxStatus.PUBLISHED, LATER)
+    await mark(store, "t", ids[:1], OutboxStatus.PUBLISHED, AT)
+    await mark(store, "t", ids[1:2], OutboxStatus.UNROUTABLE, AT)
+    await mark(store, "t", ids[2:3], OutboxStatus.PUBLISHED, LATER)
 
     assert await store.outbox.purge(LATER, 10) == 2
     assert [e.message.id for e in await entries(store)] == ids[2:]
@@ -267,14 +276,14 @@ async def test_the_purge_deletes_finished_messages_alone(store: Store) -> None:
 async def test_the_purge_is_limited(store: Store) -> None:
     ids = await post(store, 3)
     await claim_ids(store, "t")
-    await store.outbox.mark("t", ids, OutboxStatus.PUBLISHED, AT)
+    await mark(store, "t", ids, OutboxStatus.PUBLISHED, AT)
     assert [await store.outbox.purge(LATER, 2) for _ in range(3)] == [2, 1, 0]
 
 
 async def test_the_outbox_is_shown_by_status_oldest_first(store: Store) -> None:
     ids = await post(store, 4)
     await claim_ids(store, "t", 2)
-    await store.outbox.mark("t", ids[:1], OutboxStatus.PUBLISHED, AT)
+    await mark(store, "t", ids[:1], OutboxStatus.PUBLISHED, AT)
 
     async def shown(status: OutboxStatus | None, limit: int) -> list[int]:
         return [entry.message.id for entry in await store.queries.outbox(status, limit)]

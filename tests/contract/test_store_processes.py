@@ -9,7 +9,7 @@ import pytest
 from chfw_sr.messages import Stage
 from chfw_sr.service.ports import OutboxStatus, Store, Unavailable
 
-from .makers import AT, C1, C2, HOUR, campaign, create, post, quarantined
+from .makers import AT, C1, C2, HOUR, campaign, create, mark, post, quarantined
 
 SECOND = timedelta(seconds=1)
 
@@ -172,7 +172,7 @@ async def test_what_waits_is_counted(store: Store) -> None:
     before = await store.queries.depths()
     await store.outbox.claim("t", 2, AT, 60)
     claimed = await store.queries.depths()
-    await store.outbox.mark("t", [first], OutboxStatus.PUBLISHED, AT)
+    await mark(store, "t", [first], OutboxStatus.PUBLISHED, AT)
     after = await store.queries.depths()
 
     assert (before.outbox, before.oldest, before.quarantined) == (4, AT, 2)

@@ -141,8 +141,8 @@ class Play:
         answers = []
         for each in self.stores:
             claimed = await each.outbox.claim(f"t{self.token}", limit, self.now, LEASE)
-            ids = [one.id for place, one in enumerate(claimed) if place in marked]
-            count = await each.outbox.mark(f"t{self.token}", ids, ending, self.now)
+            some = [one for place, one in enumerate(claimed) if place in marked]
+            count = await each.outbox.mark(f"t{self.token}", some, ending, self.now)
             purged = await each.outbox.purge(self.now, 100) if old else 0
             answers.append((([one.message_id for one in claimed]), count, purged))
         assert all(answer == answers[0] for answer in answers)

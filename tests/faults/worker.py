@@ -84,11 +84,11 @@ class DyingPublisher:
 
 
 class DyingOutbox(SqlOutbox):
-    async def mark(self, token, ids, *how, **when):
-        if ids and _is_due("mark"):
-            await super().mark(token, ids[: (len(ids) + 1) // 2], *how, **when)
+    async def mark(self, token, messages, *how, **when):
+        if messages and _is_due("mark"):
+            await super().mark(token, messages[: (len(messages) + 1) // 2], *how, **when)
             _die()
-        return await super().mark(token, ids, *how, **when)
+        return await super().mark(token, messages, *how, **when)
 
 
 class WrongClock:

@@ -253,9 +253,9 @@ async def test_what_was_published_long_ago_is_purged(site, store) -> None:
             [OutboxMessage(first + at, MessageKind.ALERT, f"r{at}", f"m{at}", "N64", b"<a/>", old) for at in range(2)]
         )
         await work.commit()
-    await store.outbox.claim("t", 10, old, 60)
-    await store.outbox.mark("t", [first], OutboxStatus.PUBLISHED, old)
-    await store.outbox.mark("t", [first + 1], OutboxStatus.PUBLISHED, datetime.now(UTC))
+    one, other = await store.outbox.claim("t", 10, old, 60)
+    await store.outbox.mark("t", [one], OutboxStatus.PUBLISHED, old)
+    await store.outbox.mark("t", [other], OutboxStatus.PUBLISHED, datetime.now(UTC))
     settings = site.settings
     process = Process(
         settings,

@@ -184,7 +184,7 @@ async def test_the_outbox_of_an_earlier_version_is_carried_over(empty_url: str) 
         assert entries[1].message.headers == {"x-chfw-code": "I99"}
         claimed = await store.outbox.claim("t", 10, AT, 60)
         assert [(each.id, each.octets) for each in claimed] == [(3, b"<a/>"), (4, b"<a/>")]
-        assert await store.outbox.mark("t", [3, 4], OutboxStatus.PUBLISHED, AT) == 2
+        assert await store.outbox.mark("t", claimed, OutboxStatus.PUBLISHED, AT) == 2
         assert await store.outbox.purge(AT + 2 * HOUR, 10) == 4
     finally:
         await store.close()

@@ -104,16 +104,16 @@ class Relay:
         """Publish a claim, then mark it: what was published first, for the lanes of the rest are given back."""
         results = await self._publish(token, claimed)
         now = self._clock.now()
-        ids: dict[OutboxStatus, list[int]] = {status: [] for status in _FINISHED}
-        again = defaultdict[float, list[int]](list)
+        finished: dict[OutboxStatus, list[OutboxMessage]] = {status: [] for status in _FINISHED}
+        again = defaultdict[float, list[OutboxMessage]](list)
         ages_seconds = defaultdict[tuple[MessageKind, str, PublishResult], list[float]](list)
         for message, result in zip(claimed, results, strict=True):
             ages_seconds[message.kind, message.type, result].append((now - message.created_at).total_seconds())
             ending = OutboxStatus.PUBLISHED if result is PublishResult.CONFIRMED else _ending(message, result)
-            (ids[ending] if ending in _FINISHED else again[self._rest_seconds(message)]).append(message.id)
+            (finished[ending] if ending in _FINISHED else again[self._rest_seconds(message)]).append(message)
         for (kind, code, result), ages in ages_seconds.items():
             self._observer.published(kind, code, result, ages)
-        for ending, some in ids.items():
+        for ending, some in finished.items():
             if some:
                 await self._store.outbox.mark(token, some, ending, now)
         for seconds, some in again.items():
@@ -124,8 +124,7 @@ class Relay:
             return await self._publisher.publish(claimed)
         except Unavailable:
             with suppress(Unavailable):  # the store may be away as well; then the claim runs out
-                ids = [message.id for message in claimed]
-                await self._store.outbox.mark(token, ids, OutboxStatus.READY, self._clock.now())
+                await self._store.outbox.mark(token, claimed, OutboxStatus.READY, self._clock.now())
             raise
 
     async def drain(self) -> int:

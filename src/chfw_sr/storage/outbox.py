@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import (
@@ -51,6 +51,7 @@ _ID, _LANE = 0, len(MESSAGE)
 
 _HELD = (column("lane", KEY), column("claimed_to", BigInteger), column("claimed", Integer))
 _LEFT = (column("lane", KEY), column("left", Integer))
+_OURS = (column("lane", KEY), column("id", BigInteger))
 
 
 class SqlOutbox:
@@ -104,7 +105,7 @@ class SqlOutbox:
                 hold = {"new_token": token, "until": until, **dialect.giving("named", _HELD, taken)}
                 await connection.execute(dialect.once(_hold), hold)
         rota.turn = max(last) if len(rows) == limit else rota.start
-        return sorted(map(to_message, rows), key=attrgetter("id"))
+        return list(map(to_message, rows))
 
     async def _take_over(self, connection: AsyncConnection, expired: Sequence[tuple[str, int]]) -> None:
         """Count what another claim had not marked when its lease ran out as attempts that failed."""
@@ -114,7 +115,13 @@ class SqlOutbox:
             await connection.execute(update(outbox_pending).where(theirs).values(attempts=pending.attempts + 1))
 
     async def mark(
-        self, token: str, ids: Sequence[int], status: OutboxStatus, now: datetime, *, rest_seconds: float = 0.0
+        self,
+        token: str,
+        messages: Sequence[OutboxMessage],
+        status: OutboxStatus,
+        now: datetime,
+        *,
+        rest_seconds: float = 0.0,
     ) -> int:
         """Mark claimed messages as `PUBLISHED`, `UNROUTABLE`, or `READY` again; give how many were still ours.
 
@@ -123,31 +130,34 @@ class SqlOutbox:
         """
         if status is OutboxStatus.CLAIMED:
             raise ValueError("messages become claimed by claiming them")
-        if not ids:
+        if not messages:
             return 0
         dialect = self._database.dialect
-        claimed = {"claim": token, "ids": dialect.values(ids)}
         async with self._database.write(probing=True) as connection:
             # From here on no other relay can take them over.
-            held = dict(tuple(row) for row in await connection.execute(dialect.once(_held), {"claim": token}))
-            if not held:
+            found = await connection.execute(dialect.once(_held), {"claim": token})
+            held = {lane: (claimed_to, claimed) for lane, claimed_to, claimed in found}
+            names = ((each.lane, each.id) for each in messages)
+            ours = [(lane, number) for lane, number in names if lane in held and number <= held[lane][0]]
+            if not ours:
                 return 0
+            given = dialect.giving("ours", _OURS, ours)
             if status is OutboxStatus.READY:
-                return await self._give_back(connection, claimed, now + timedelta(seconds=rest_seconds))
+                return await self._give_back(connection, given, now + timedelta(seconds=rest_seconds))
             told = {"status": status.value, "published_at": now}
-            finished = await dialect.move(connection, _gone, claimed, outbox_finished, told, outbox_pending.c.lane)
+            finished = await dialect.move(connection, _gone, given, outbox_finished, told, outbox_pending.c.lane)
             if finished:
-                left = [(lane, held[lane] - number) for lane, number in finished.items()]
+                left = [(lane, held[lane][1] - number) for lane, number in finished.items()]
                 await connection.execute(dialect.once(_let_go), dialect.giving("named", _LEFT, left))
         marked = sum(finished.values())
         self._unswept += marked
         return marked
 
-    async def _give_back(self, connection: AsyncConnection, claimed: Mapping[str, Any], until: datetime) -> int:
+    async def _give_back(self, connection: AsyncConnection, ours: Mapping[str, Any], until: datetime) -> int:
         """Count a failed attempt, and let the lanes rest; what else is claimed of them is given back with it."""
         dialect, pending = self._database.dialect, outbox_pending.c
-        failed = update(outbox_pending).where(_claimed(dialect)).values(attempts=pending.attempts + 1)
-        touched = (await connection.scalars(failed.returning(pending.lane), claimed)).all()
+        failed = update(outbox_pending).where(_named(dialect)).values(attempts=pending.attempts + 1)
+        touched = (await connection.scalars(failed.returning(pending.lane), ours)).all()
         given_back = update(lanes).where(dialect.among(lanes.c.lane, sorted(set(touched))))
         await connection.execute(given_back.values(token=None, leased_until=until, claimed_to=None, claimed=0))
         return len(touched)
@@ -239,22 +249,21 @@ def _hold(dialect: SqlDialect) -> Update:
 
 def _held(dialect: SqlDialect) -> Select[Any]:
     """Lock the lanes of a claim."""
-    mine = select(lanes.c.lane, lanes.c.claimed).where(lanes.c.token == bindparam("claim", type_=KEY))
+    mine = select(lanes.c.lane, lanes.c.claimed_to, lanes.c.claimed)
+    mine = mine.where(lanes.c.token == bindparam("claim", type_=KEY))
     return dialect.for_update(mine.order_by(lanes.c.lane))
 
 
-def _claimed(dialect: SqlDialect) -> ColumnElement[bool]:
-    """Make the condition that a pending message is one of some, and of a claim."""
-    pending = outbox_pending.c
-    claim = select(lanes.c.token).where(lanes.c.lane == pending.lane, lanes.c.claimed_to >= pending.id)
-    return and_(dialect.among_given(pending.id, "ids"), claim.scalar_subquery() == bindparam("claim", type_=KEY))
+def _named(dialect: SqlDialect) -> ColumnElement[bool]:
+    """Make the condition that a pending message is one of some."""
+    return dialect.named(outbox_pending, dialect.given("ours", _OURS))
 
 
 def _gone(dialect: SqlDialect) -> ReturningDelete[Any]:
     """Delete what was published; the attempt that succeeded counts."""
     pending = outbox_pending.c
     given = (pending.id, (pending.attempts + 1).label("attempts"), pending.lane)
-    return delete(outbox_pending).where(_claimed(dialect)).returning(*given)
+    return delete(outbox_pending).where(_named(dialect)).returning(*given)
 
 
 def _let_go(dialect: SqlDialect) -> Update:

@@ -103,11 +103,12 @@ async def _pending(connection: AsyncConnection, status: OutboxStatus | None, lim
     """A claimed message counts the attempt that is under way."""
     pending = outbox_pending.c
     held = exists().where(lanes.c.lane == pending.lane, lanes.c.claimed_to >= pending.id)
-    query = select(*MESSAGE, pending.attempts, held.label("held"))
-    query = query.join_from(outbox_pending, outbox, outbox.c.id == pending.id)
+    oldest = select(pending.id, pending.attempts, held.label("held"))
     if status is not None:
-        query = query.where(held if status is OutboxStatus.CLAIMED else ~held)
-    rows = await connection.execute(query.order_by(pending.id).limit(limit))
+        oldest = oldest.where(held if status is OutboxStatus.CLAIMED else ~held)
+    few = oldest.order_by(pending.id).limit(limit).subquery("few")
+    query = select(*MESSAGE, few.c.attempts, few.c.held).join_from(few, outbox, outbox.c.id == few.c.id)
+    rows = await connection.execute(query.order_by(few.c.id))
     return [
         OutboxEntry(
             to_message(row), OutboxStatus.CLAIMED if row.held else OutboxStatus.READY, row.attempts + row.held, None

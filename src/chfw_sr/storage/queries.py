@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, case, func, select
+from sqlalchemy import Row, Select, case, func, literal, select
 
 from chfw_sr.campaign.model import Campaign
 from chfw_sr.messages import EUI, ActivationResult, CampaignID, Phase, Stage
@@ -32,17 +32,27 @@ from .transactions import Database
 
 
 def _waiting() -> Select[Any]:
-    """Count the oldest messages that wait, and find the oldest, for each of the two ways out."""
-    by_mail = case((outbox_pending.c.lane >= MAIL_LANES, 1), else_=0).label("by_mail")
-    oldest = select(outbox_pending.c.id, by_mail).order_by(outbox_pending.c.id).limit(DEPTH_LIMIT).subquery("oldest")
-    ways = select(oldest.c.by_mail, func.count().label("number"), func.min(oldest.c.id).label("first"))
-    each = ways.group_by(oldest.c.by_mail).subquery("each")
-    return select(each.c.by_mail, each.c.number, outbox.c.created_at.label("oldest")).join_from(
+    """Count the messages that wait, and find the oldest, for each of the two ways out.
+
+    The oldest is the oldest of those that come first in a lane, of which there are few: one goes from lane to lane.
+    """
+    pending, behind, inside = outbox_pending.c, outbox_pending.alias("behind").c, outbox_pending.alias("inside").c
+    walk = select(select(func.min(pending.lane)).scalar_subquery().label("lane")).cte("walk", recursive=True)
+    following = select(func.min(behind.lane)).where(behind.lane > walk.c.lane).correlate(walk).scalar_subquery()
+    walk = walk.union_all(select(following).where(walk.c.lane.is_not(None)))
+    first = select(func.min(inside.id)).where(inside.lane == walk.c.lane).correlate(walk).scalar_subquery()
+    by_mail = case((walk.c.lane >= MAIL_LANES, 1), else_=0).label("by_mail")
+    firsts = select(by_mail, first.label("first")).where(walk.c.lane.is_not(None)).subquery("firsts")
+    ways = select(firsts.c.by_mail, func.min(firsts.c.first).label("first")).group_by(firsts.c.by_mail)
+    each = ways.subquery("each")
+    mails, others = (
+        _count(select(literal(1)).where(condition)).scalar_subquery()
+        for condition in (pending.lane >= MAIL_LANES, pending.lane < MAIL_LANES)
+    )
+    number = case((each.c.by_mail == 1, mails), else_=others).label("number")
+    return select(each.c.by_mail, number, outbox.c.created_at.label("oldest")).join_from(
         each, outbox, outbox.c.id == each.c.first
     )
-
-
-_WAITING = _waiting()
 
 
 class SqlQueries:
@@ -145,6 +155,9 @@ class SqlQueries:
 
 def _count(rows: Select[Any]) -> Select[Any]:
     return select(func.count()).select_from(rows.limit(DEPTH_LIMIT).subquery())
+
+
+_WAITING = _waiting()
 
 
 def _to_history(row: Row[Any]) -> HistoryRow:

@@ -138,8 +138,9 @@ class Outbox(Protocol):
     ) -> Sequence[OutboxMessage]:
         """Claim up to `limit` messages that are ready, or whose lease ran out, of lanes that nobody holds.
 
-        The answer is in order of id, and has of each lane the messages that come first. Lanes take turns, in order of
-        their names: a claim goes on after the lane at which the last one was full.
+        The answer has of each lane the messages that come first, in order of id; lane follows lane in order of their
+        names, and nothing is said of the order of messages of different lanes. Lanes take turns in that order: a claim
+        goes on after the lane at which the last one was full.
 
         A lease that ends later than `furthest_lease` comes of a clock that was wrong: it is taken over.
 
@@ -154,7 +155,13 @@ class Outbox(Protocol):
         ...
 
     async def mark(
-        self, token: str, ids: Sequence[int], status: OutboxStatus, now: datetime, *, rest_seconds: float = 0.0
+        self,
+        token: str,
+        messages: Sequence[OutboxMessage],
+        status: OutboxStatus,
+        now: datetime,
+        *,
+        rest_seconds: float = 0.0,
     ) -> int:
         """Mark claimed messages as `PUBLISHED`, `UNROUTABLE`, or `READY` again; give how many were still ours.
 
@@ -163,7 +170,7 @@ class Outbox(Protocol):
 
         Args:
             token: of the claim.
-            ids: of the messages.
+            messages: as they were claimed.
             status: how far they have come.
             now: the present.
             rest_seconds: how long the lanes of messages that are `READY` again stay closed to everybody.

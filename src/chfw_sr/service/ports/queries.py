@@ -127,11 +127,11 @@ class Depths:
     """How much waits.
 
     Attributes:
-        outbox: messages to publish; with those to send, at most `DEPTH_LIMIT`.
+        outbox: messages to publish, at most `DEPTH_LIMIT`.
         oldest: when the oldest of them was put there.
         quarantined: inputs put aside and not replayed, at most `DEPTH_LIMIT`.
         campaigns: how many there are, by stage; a stage without any may be absent.
-        emails: messages to send by e-mail.
+        emails: messages to send by e-mail, at most `DEPTH_LIMIT`.
         oldest_email: when the oldest of them was put into the outbox.
     """
 

@@ -14,6 +14,8 @@ from sqlalchemy import (
     Select,
     Table,
     exc,
+    literal_column,
+    select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -107,6 +109,17 @@ class SqlDialect(ABC):
     @abstractmethod
     def values(self, among: Sequence[Any]) -> Any:
         """Give the parameter of `among_given`."""
+
+    @abstractmethod
+    def named(self, target: Table, given: FromClause) -> ColumnElement[bool]:
+        """Make the condition that a given table names a row by the whole primary key.
+
+        Each row is looked up by itself: a join would leave the planner the choice to read the target from end to end.
+
+        Args:
+            target: whose rows.
+            given: has the columns of the target's primary key.
+        """
 
     @abstractmethod
     def insert(self, target: Table) -> Upsert:
@@ -220,6 +233,20 @@ class SqlDialect(ABC):
         name, listed = target.name, ", ".join(columns)
         await connection.exec_driver_sql(f"CREATE INDEX IF NOT EXISTS ix_{name} ON {name} ({listed})")
         await connection.exec_driver_sql(f"ANALYZE {name}")
+
+
+def places(target: Table, place: str, given: FromClause) -> Select[Any]:
+    """Find where the rows lie that a given table names by the whole primary key, one by one.
+
+    Args:
+        target: whose rows.
+        place: the name of the database's own column that says where a row lies.
+        given: has the columns of the target's primary key.
+    """
+    sought = target.alias("sought")
+    same = (sought.c[each.name] == given.c[each.name] for each in target.primary_key)
+    one: Select[Any] = select(literal_column(f"sought.{place}")).select_from(sought).where(*same)
+    return select(one.correlate(given).scalar_subquery()).select_from(given)
 
 
 def original_of(error: BaseException) -> BaseException | None:

@@ -25,6 +25,7 @@ from sqlalchemy import (
     event,
     exc,
     func,
+    literal_column,
     select,
     text,
 )
@@ -35,7 +36,7 @@ from sqlalchemy.sql.expression import ColumnClause
 
 from chfw_sr.storage.columns import Instant
 
-from .base import SqlDialect, Upsert, encode, original_of
+from .base import SqlDialect, Upsert, encode, original_of, places
 
 _BLOCK = 2**16
 """Outbox ids that one step of PostgreSQL's sequence stands for."""
@@ -115,6 +116,11 @@ class PostgreSQL(SqlDialect):
     def values(self, among: Sequence[Any]) -> Any:
         """Give an array."""
         return list(among)
+
+    def named(self, target: Table, given: FromClause) -> ColumnElement[bool]:
+        """Use `ctid`, which stays as it is for as long as the rows are locked or nobody else changes them."""
+        each = places(target, "ctid", given).scalar_subquery()
+        return literal_column(f"{target.name}.ctid") == func.any(func.array(each))
 
     def insert(self, target: Table) -> Upsert:
         """Begin an INSERT."""

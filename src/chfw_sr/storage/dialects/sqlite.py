@@ -22,6 +22,7 @@ from sqlalchemy import (
     exc,
     func,
     literal,
+    literal_column,
     select,
     text,
     update,
@@ -36,7 +37,7 @@ from sqlalchemy.sql.expression import ColumnClause
 from chfw_sr.storage.columns import Instant
 from chfw_sr.storage.tables import counters
 
-from .base import SqlDialect, Upsert, encode, original_of
+from .base import SqlDialect, Upsert, encode, original_of, places
 from .sqlite_driver import QuickConnection
 
 
@@ -125,6 +126,10 @@ class SQLite(SqlDialect):
     def values(self, among: Sequence[Any]) -> Any:
         """Give JSON."""
         return json.dumps(list(among))
+
+    def named(self, target: Table, given: FromClause) -> ColumnElement[bool]:
+        """Use `rowid`."""
+        return literal_column(f"{target.name}.rowid").in_(places(target, "rowid", given))
 
     def insert(self, target: Table) -> Upsert:
         """Begin an INSERT."""

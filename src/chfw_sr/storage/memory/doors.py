@@ -50,19 +50,25 @@ class MemoryOutbox:
             free = [name for name in free if _may_go(name, _messages(state, waiting[name]), mail)]
             after = bisect_right(free, self._turns[mail is not None])
             inside = islice(_in_turn(free[after:] or free, waiting), limit)
-            claimed = defaultdict[str, list[int]](list)
+            claimed = defaultdict[str, list[int]](list)  # lane follows lane
             for name, number in inside:
                 claimed[name].append(number)
             for name, numbers in claimed.items():
                 _take_over(state, waiting[name])
                 until = now + timedelta(seconds=lease_seconds)
                 state.lanes[name] = Lane(token, until, numbers[-1], len(numbers))
-            numbers = sorted(chain.from_iterable(claimed.values()))
+            numbers = list(chain.from_iterable(claimed.values()))
             self._turns[mail is not None] = max(claimed) if numbers and len(numbers) == limit else ""
             return [state.pending[number].message for number in numbers]
 
     async def mark(
-        self, token: str, ids: Sequence[int], status: OutboxStatus, now: datetime, *, rest_seconds: float = 0.0
+        self,
+        token: str,
+        messages: Sequence[OutboxMessage],
+        status: OutboxStatus,
+        now: datetime,
+        *,
+        rest_seconds: float = 0.0,
     ) -> int:
         """Mark claimed messages as `PUBLISHED`, `UNROUTABLE`, or `READY` again; give how many were still ours.
 
@@ -72,7 +78,7 @@ class MemoryOutbox:
         if status is OutboxStatus.CLAIMED:
             raise ValueError("messages become claimed by claiming them")
         async with self._database.write() as state:
-            posts = {number: state.pending[number] for number in ids if number in state.pending}
+            posts = {each.id: state.pending[each.id] for each in messages if each.id in state.pending}
             ours = {number: post for number, post in posts.items() if _is_held(state, post, token)}
             for number, post in ours.items():
                 name = post.message.lane

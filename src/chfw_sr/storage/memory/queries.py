@@ -38,14 +38,14 @@ class MemoryQueries:
 
     async def depths(self) -> Depths:
         """Tell how much waits."""
-        posts = sorted((post.message for post in self._state.pending.values()), key=lambda each: each.id)[:DEPTH_LIMIT]
+        posts = sorted((post.message for post in self._state.pending.values()), key=lambda each: each.id)
         mails = [each for each in posts if each.kind is MessageKind.EMAIL]
         posts = [each for each in posts if each.kind is not MessageKind.EMAIL]
         waiting = sum(item.replayed_at is None for item in self._state.quarantine.values())
         return Depths(
-            outbox=len(posts),
+            outbox=min(len(posts), DEPTH_LIMIT),
             oldest=posts[0].created_at if posts else None,
-            emails=len(mails),
+            emails=min(len(mails), DEPTH_LIMIT),
             oldest_email=mails[0].created_at if mails else None,
             quarantined=min(waiting, DEPTH_LIMIT),
             campaigns=Counter(each.stage for each in self._state.campaigns.values()),

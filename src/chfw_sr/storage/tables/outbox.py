@@ -75,9 +75,9 @@ outbox_pending = Table(
     Column("id", SERIAL, nullable=False, autoincrement=False),
     Column("lane", KEY, nullable=False),
     Column("attempts", Integer, nullable=False),
-    PrimaryKeyConstraint("id", name="pk_outbox_pending"),
-    # The relay's claims: lane after lane, the first messages of each.
-    Index("ix_outbox_pending_lane", "lane", "id"),
+    # The relay's claims: lane after lane, the first messages of each. There is no other index, so that a planner that
+    # knows too little has no wrong one to choose.
+    PrimaryKeyConstraint("lane", "id", name="pk_outbox_pending"),
     postgresql_with=VACUUM_OFTEN,
 )
 """The messages that wait, claimed or not; `attempts` counts those that failed."""
