@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 
 from chfw_sr.broker.memory import InProcessBus
 from chfw_sr.campaign.decision import Policy
@@ -176,10 +177,10 @@ class World:
         return outcome
 
     async def published(self) -> list[OutboxMessage]:
-        """Relay everything, and give what came out since the last call."""
+        """Relay everything, and give what came out since the last call, in the order in which it was put in."""
         await self.relay.drain()
         messages, self.publisher.messages = self.publisher.messages, []
-        return messages
+        return sorted(messages, key=attrgetter("id"))
 
     async def told(self) -> list[tuple[str, str]]:
         """Relay everything, and give recipients and codes of the alerts since the last call."""
