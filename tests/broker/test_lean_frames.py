@@ -1,5 +1,7 @@
 """The lean codec against pamqp's, and against octets that are anything."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import pytest
@@ -8,11 +10,37 @@ from hypothesis import strategies as st
 from pamqp import body, commands, frame, header
 
 from chfw_sr.broker.lean import frames
-from chfw_sr.broker.lean.frames import BrokenFrame, FrameReader, Properties, Publish
+from chfw_sr.broker.lean.frames import BrokenFrame, FrameReader, Properties
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=60)
 SOME_TEXT = st.text(st.characters(codec="utf-8"), min_size=1, max_size=60)
 MOST = 4088
+
+
+@dataclass(frozen=True)
+class Publish:
+    """A message with all that it is published with."""
+
+    exchange: str
+    routing_key: str
+    body: bytes
+    message_id: str
+    type: str
+    timestamp: int
+    correlation_id: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def frames(self, channel: int) -> bytes:
+        return frames.publish_frame(channel, self.exchange, self.routing_key) + frames.content_frames(
+            channel,
+            self.body,
+            self.message_id,
+            self.type,
+            self.timestamp,
+            self.correlation_id,
+            self.headers,
+            MOST,
+        )
 
 
 def take_apart(octets: bytes) -> list[tuple[int, object]]:
@@ -40,7 +68,7 @@ def take_apart(octets: bytes) -> list[tuple[int, object]]:
     channel=st.integers(1, 2047),
 )
 def test_what_is_published_reads_as_it_was_meant(message: Publish, channel: int) -> None:
-    octets = frames.publish_frames(channel, message, MOST)
+    octets = message.frames(channel)
     (_, method), (_, content), *bodies = found = take_apart(octets)
 
     assert {each for each, _ in found} == {channel}
@@ -59,18 +87,18 @@ def test_what_is_published_reads_as_it_was_meant(message: Publish, channel: int)
     assert all(len(each.value) <= MOST for _, each in bodies)
 
 
-@pytest.mark.parametrize("field", ["routing_key", "message_id", "type", "correlation_id"])
+@pytest.mark.parametrize("name", ["routing_key", "message_id", "type", "correlation_id"])
 @pytest.mark.parametrize("value", ["x" * 256, "é" * 128, "\ud800"])
-def test_what_does_not_fit_is_refused(field: str, value: str) -> None:
+def test_what_does_not_fit_is_refused(name: str, value: str) -> None:
     fields = {"exchange": "", "routing_key": "", "body": b"", "message_id": "m", "type": "t", "timestamp": 0}
     with pytest.raises(ValueError):
-        frames.publish_frames(1, Publish(**fields | {field: value}), MOST)
+        Publish(**fields | {name: value}).frames(1)
 
 
 def test_properties_larger_than_a_frame_are_refused() -> None:
     message = Publish("", "", b"", "m", "t", 0, headers={"x-chfw-reason": "x" * MOST})
     with pytest.raises(ValueError, match="do not fit one frame"):
-        frames.publish_frames(1, message, MOST)
+        message.frames(1)
 
 
 @given(

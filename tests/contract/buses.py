@@ -44,7 +44,7 @@ class Client:
 CLIENTS = {
     "aio-pika": Client(RabbitConsumer, RabbitPublisher, Link, "aiormq", "chfw_sr.broker.publisher._envelope"),
     "lean": Client(
-        LeanConsumer, LeanPublisher, LeanLink, "chfw_sr.broker.lean", "chfw_sr.broker.lean.publisher._publish"
+        LeanConsumer, LeanPublisher, LeanLink, "chfw_sr.broker.lean", "chfw_sr.broker.lean.publisher.content_frames"
     ),
 }
 

@@ -13,7 +13,7 @@ The rules:
 Nothing here knows of AMQP or of tasks: a publisher asks what may leave and says what came of it.
 """
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterator, Sequence
 
 from chfw_sr.service.ports import MessageKind, OutboxMessage, PublishResult
@@ -83,8 +83,10 @@ class Pipeline:
         self._octets = 0
         self._next = 0
         self._halted: set[str] = set()
-        self._recipients: Counter[str] = Counter()
+        self._recipients: dict[str, int] = {}
+        # Whom to wake when a message id is free again; nothing is kept where no two messages have the same.
         self._ids: dict[tuple[bool, str], list[str]] = {}
+        self._distinct = len({each.message_id for each in messages}) == len(messages)
         self._held: dict[str, deque[int]] = {}
         self._woken: deque[str] = deque()
         self._stopped = False
@@ -131,34 +133,39 @@ class Pipeline:
         self.results[index] = result
         self.under_way -= 1
         self._octets -= len(message.octets)
-        self._recipients[message.recipient] -= 1
+        recipient = message.recipient
+        self._recipients[recipient] -= 1
         if result is PublishResult.CONFIRMED:
-            self._caution.confirmed(message.recipient)
+            self._caution.confirmed(recipient)
         if result is PublishResult.FAILED:
-            self._halted.add(message.recipient)
-            self._held.pop(message.recipient, None)
-        elif message.recipient in self._held:
-            self._woken.append(message.recipient)
-        self._woken.extend(self._ids.pop(_identity(message)))
+            self._halted.add(recipient)
+            self._held.pop(recipient, None)
+        elif recipient in self._held:
+            self._woken.append(recipient)
+        if not self._distinct:
+            self._woken.extend(self._ids.pop(_identity(message)))
 
     def _waits(self, index: int) -> bool:
         """Say whether a message must wait for one of its recipient, or of its message id, that is under way."""
         message = self._messages[index]
-        if (waiting := self._ids.get(_identity(message))) is not None:
+        if not self._distinct and (waiting := self._ids.get(_identity(message))) is not None:
             waiting.append(message.recipient)
             return True
-        return self._recipients[message.recipient] >= self._caution.bound(message.recipient)
+        return self._recipients.get(message.recipient, 0) >= self._caution.bound(message.recipient)
 
     def _fits(self, index: int) -> bool:
+        if not self.under_way:
+            return True
         octets = self._octets + len(self._messages[index].octets)
-        return not self.under_way or (self.under_way < self._in_flight and octets <= self._in_flight_octets)
+        return self.under_way < self._in_flight and octets <= self._in_flight_octets
 
     def _depart(self, index: int) -> int:
         message = self._messages[index]
         self.under_way += 1
         self._octets += len(message.octets)
-        self._recipients[message.recipient] += 1
-        self._ids[_identity(message)] = []
+        self._recipients[message.recipient] = self._recipients.get(message.recipient, 0) + 1
+        if not self._distinct:
+            self._ids[_identity(message)] = []
         return index
 
 

@@ -131,7 +131,10 @@ class _Batch:
     async def _publish(self, message: OutboxMessage) -> PublishResult:
         try:
             await self._outlet.exchanges[message.kind].publish(
-                _envelope(message), routing_key(message), mandatory=True, timeout=self._timeout_seconds
+                _envelope(message),
+                routing_key(message.kind, message.recipient, message.type),
+                mandatory=True,
+                timeout=self._timeout_seconds,
             )
         except PublishError:
             return PublishResult.UNROUTABLE

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 Connection = TypeVar("Connection")
 Taken_contra = TypeVar("Taken_contra", contravariant=True)
 
-DEFAULT_IN_FLIGHT = 256
-"""Messages that may be under way without a confirm."""
+DEFAULT_IN_FLIGHT = 1000
+"""Messages that may be under way without a confirm: a whole claim, so that many of them reach a queue together."""
 
 DEFAULT_IN_FLIGHT_OCTETS = 16 * 2**20
 """Octets of them, at most."""
@@ -175,14 +175,14 @@ class ConfirmingPublisher(ABC, Generic[Connection]):
         await self._link.drop()
 
 
-def routing_key(message: OutboxMessage) -> str:
+def routing_key(kind: MessageKind, recipient: str, code: str) -> str:
     """Give the routing key of wire contract §7."""
-    match message.kind:
+    match kind:
         case MessageKind.ALERT:
-            return f"{message.recipient}.{message.type}"
+            return f"{recipient}.{code}"
         case MessageKind.RESPONSE | MessageKind.REPLY:
-            return message.recipient
+            return recipient
         case MessageKind.QUARANTINE:
-            return message.type
+            return code
         case MessageKind.EMAIL:
             raise ValueError("an e-mail has no routing key")

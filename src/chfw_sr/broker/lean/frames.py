@@ -7,7 +7,6 @@ body frames as its size needs (AMQP 0-9-1, 2.3.5 and 4.2.6). Rare methods are le
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
 METHOD, HEADER, BODY, HEARTBEAT = 1, 2, 3, 8
 """Kinds of frame (AMQP 0-9-1, 4.2.3)."""
@@ -32,6 +31,9 @@ HAS_CONTENT_TYPE, HAS_ENCODING, HAS_HEADERS, HAS_MODE, HAS_PRIORITY = 0x8000, 0x
 HAS_CORRELATION_ID, HAS_REPLY_TO, HAS_EXPIRATION, HAS_MESSAGE_ID = 0x0400, 0x0200, 0x0100, 0x0080
 HAS_TIMESTAMP, HAS_TYPE, HAS_USER_ID, HAS_APP_ID = 0x0040, 0x0020, 0x0010, 0x0008
 """Flags of a content header, in the order in which the properties follow."""
+
+_PLAIN = HAS_CONTENT_TYPE | HAS_MODE | HAS_MESSAGE_ID | HAS_TIMESTAMP | HAS_TYPE
+_PLAIN_BEGINNING = CONTENT_TYPE + PERSISTENT
 
 _HEAD = struct.Struct(">BHI")
 _CONTENT = struct.Struct(">HHQH")
@@ -114,58 +116,63 @@ def text_table(headers: Mapping[str, str]) -> bytes:
     return struct.pack(">I", len(table)) + table
 
 
-@dataclass(frozen=True, slots=True)
-class Publish:
-    """What a published message is made of; persistent, mandatory, XML.
+def publish_frame(channel: int, exchange: str, routing_key: str) -> bytes:
+    """Give the frame that a message begins with; it is mandatory.
 
-    Attributes:
-        timestamp: seconds since 1970.
+    Raises:
+        ValueError: if something does not fit into AMQP.
     """
-
-    exchange: str
-    routing_key: str
-    body: bytes
-    message_id: str
-    type: str
-    timestamp: int
-    correlation_id: str | None = None
-    headers: Mapping[str, str] | None = None
+    return frame(METHOD, channel, PUBLISH + b"\0\0" + short(exchange) + short(routing_key) + b"\x01")
 
 
-def publish_frames(channel: int, message: Publish, most_octets: int) -> bytes:
-    """Give all frames of a message.
+def content_frames(
+    channel: int,
+    body: bytes,
+    message_id: str,
+    code: str,
+    timestamp: int,
+    correlation_id: str | None,
+    headers: Mapping[str, str],
+    most_octets: int,
+) -> bytes:
+    """Give the frames of a message that follow: content header and body; persistent, XML.
 
     Args:
         channel: its number.
-        message: what to publish.
+        body: the message.
+        message_id: a property.
+        code: the property `type`.
+        timestamp: a property, seconds since 1970.
+        correlation_id: a property; None or empty where there is none.
+        headers: a property; perhaps none.
         most_octets: of one payload; a larger body is split.
 
     Raises:
         ValueError: if something does not fit into AMQP.
     """
-    method = _publish_head(message.exchange) + short(message.routing_key) + b"\x01"  # mandatory
-    flags = HAS_CONTENT_TYPE | HAS_MODE | HAS_MESSAGE_ID | HAS_TIMESTAMP | HAS_TYPE
-    properties = [CONTENT_TYPE]
-    if message.headers:
-        flags |= HAS_HEADERS
-        properties.append(text_table(message.headers))
-    properties.append(PERSISTENT)
-    if message.correlation_id:
-        flags |= HAS_CORRELATION_ID
-        properties.append(short(message.correlation_id))
-    properties += (short(message.message_id), _DATE.pack(message.timestamp), short(message.type))
-    body = message.body
-    header = _CONTENT.pack(60, 0, len(body), flags) + b"".join(properties)
-    if len(header) > most_octets:
-        raise ValueError(f"properties of {len(header)} octets do not fit one frame")
-    parts = [frame(METHOD, channel, method), frame(HEADER, channel, header)]
-    parts += [frame(BODY, channel, body[at : at + most_octets]) for at in range(0, len(body), most_octets)]
+    end = short(message_id) + _DATE.pack(timestamp) + short(code)
+    if not headers and not correlation_id:
+        flags, properties = _PLAIN, _PLAIN_BEGINNING + end
+    else:
+        flags, table, correlation = _PLAIN, b"", b""
+        if headers:
+            flags |= HAS_HEADERS
+            table = text_table(headers)
+        if correlation_id:
+            flags |= HAS_CORRELATION_ID
+            correlation = short(correlation_id)
+        properties = CONTENT_TYPE + table + PERSISTENT + correlation + end
+    size = len(body)
+    content = _CONTENT.pack(60, 0, size, flags) + properties
+    if len(content) > most_octets:
+        raise ValueError(f"properties of {len(content)} octets do not fit one frame")
+    parts = [_HEAD.pack(HEADER, channel, len(content)), content, FRAME_END]
+    if size <= most_octets:
+        if size:
+            parts += (_HEAD.pack(BODY, channel, size), body, FRAME_END)
+    else:
+        parts += (frame(BODY, channel, body[at : at + most_octets]) for at in range(0, size, most_octets))
     return b"".join(parts)
-
-
-@lru_cache(maxsize=16)
-def _publish_head(exchange: str) -> bytes:
-    return PUBLISH + b"\0\0" + short(exchange)
 
 
 def settle_frame(channel: int, method: bytes, tag: int, flags: int) -> bytes:

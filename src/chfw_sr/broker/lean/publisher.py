@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import takewhile
 from typing import TYPE_CHECKING, Self
 
@@ -13,7 +14,7 @@ from chfw_sr.broker.publishing import EXCHANGES, ConfirmingPublisher, Outlet, ro
 from chfw_sr.service.ports import MessageKind, OutboxMessage, PublishResult, Unavailable
 
 from .connection import Channel, LeanConnection, LeanLink
-from .frames import ACK, NACK, RETURN, BrokenFrame, Publish, properties, publish_frames, settled
+from .frames import ACK, NACK, RETURN, BrokenFrame, content_frames, properties, publish_frame, settled
 
 if TYPE_CHECKING:
     from chfw_sr.broker.connection import Server
@@ -37,7 +38,6 @@ class _Outgoing(Channel):
         self.run: _Run | None = None
         self._tag = 0
         self._unconfirmed: dict[int, tuple[int, OutboxMessage, float]] = {}
-        self._ids: dict[str, int] = {}
         self._returned: set[int] = set()
 
     async def open(self) -> None:
@@ -51,10 +51,18 @@ class _Outgoing(Channel):
         Raises:
             ValueError, TypeError: if it does not fit into AMQP; then it is not counted.
         """
-        octets = publish_frames(self.number, _publish(message), self.connection.most_octets)
+        octets = _head(self.number, message.kind, message.recipient, message.type) + content_frames(
+            self.number,
+            message.octets,
+            message.message_id,
+            message.type,
+            int(message.created_at.timestamp()),
+            message.correlation_id,
+            message.headers,
+            self.connection.most_octets,
+        )
         self._tag += 1
         self._unconfirmed[self._tag] = (index, message, now)
-        self._ids[message.message_id] = self._tag
         return octets
 
     @property
@@ -76,7 +84,8 @@ class _Outgoing(Channel):
 
     def content(self, method: bytes, content_header: bytes, body: bytes) -> None:  # noqa: ARG002 - known already
         """Take a message that found no queue; its confirm follows."""
-        tag = self._ids.get(properties(content_header).message_id or "")
+        returned = properties(content_header).message_id or ""
+        tag = next((tag for tag, (_, each, _) in self._unconfirmed.items() if each.message_id == returned), None)
         if tag is None:
             raise BrokenFrame(f"channel {self.number}: returned what is not under way")
         self._returned.add(tag)
@@ -95,7 +104,6 @@ class _Outgoing(Channel):
         if found is None or self.run is None:
             raise BrokenFrame(f"channel {self.number}: a confirm of {tag}, which is not under way")
         index, message, _ = found
-        del self._ids[message.message_id]
         if tag in self._returned:
             self._returned.discard(tag)
             result = PublishResult.UNROUTABLE
@@ -294,14 +302,6 @@ class LeanPublisher(ConfirmingPublisher[LeanConnection]):
         return _LeanOutlet(server)
 
 
-def _publish(message: OutboxMessage) -> Publish:
-    return Publish(
-        EXCHANGES[message.kind],
-        routing_key(message),
-        message.octets,
-        message.message_id,
-        message.type,
-        int(message.created_at.timestamp()),
-        message.correlation_id,
-        message.headers,
-    )
+@lru_cache(maxsize=4096)
+def _head(channel: int, kind: MessageKind, recipient: str, code: str) -> bytes:
+    return publish_frame(channel, EXCHANGES[kind], routing_key(kind, recipient, code))
