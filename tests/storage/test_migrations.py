@@ -48,12 +48,19 @@ POSTGRESQL_CONSTRAINTS = """
 """
 
 
+POSTGRESQL_OPTIONS = """
+    SELECT relname, reloptions FROM pg_class
+    WHERE relnamespace = 'public'::regnamespace AND reloptions IS NOT NULL ORDER BY relname
+"""
+
+
 async def schema(store: SqlStore) -> list[Any]:
     """Describe a schema as the database sees it, finer than alembic compares: collations, conditions, rowids."""
     if store.database.engine.dialect.name == "sqlite":
         indexes = [(name, " ".join(sql.replace('"', "").split())) for name, sql in await ask(store, SQLITE_INDEXES)]
         return [indexes, await ask(store, SQLITE_COLUMNS)]
-    return [await ask(store, each) for each in (POSTGRESQL_INDEXES, POSTGRESQL_COLUMNS, POSTGRESQL_CONSTRAINTS)]
+    questions = (POSTGRESQL_INDEXES, POSTGRESQL_COLUMNS, POSTGRESQL_CONSTRAINTS, POSTGRESQL_OPTIONS)
+    return [await ask(store, each) for each in questions]
 
 
 def test_the_newest_revision_is_the_one_that_this_version_needs() -> None:

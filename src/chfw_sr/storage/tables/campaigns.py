@@ -150,7 +150,12 @@ campaign_hubs = Table(
     # A hub's memberships.
     Index("ix_campaign_hubs_hub", "hub"),
     # The hubs of a Supplier's cells: its confirmed Pilot List, its part of the Safe Launch.
-    Index("ix_campaign_hubs_cell_id", "cell_id", "hub"),
+    Index(
+        "ix_campaign_hubs_cell_id",
+        "cell_id",
+        "hub",
+        postgresql_where=text("cell_id IS NOT NULL"),  # SQLite would not see that it serves to join cells
+    ),
     # A Supplier's own lists, in list order.
     Index(
         "ix_campaign_hubs_default",

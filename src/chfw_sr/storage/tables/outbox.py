@@ -20,7 +20,7 @@ from sqlalchemy import (
 
 from chfw_sr.storage.columns import DETAIL, KEY, SERIAL, Instant
 
-from .base import metadata
+from .base import WHOLE, metadata
 
 VACUUM_OFTEN = {"autovacuum_vacuum_scale_factor": 0, "autovacuum_vacuum_threshold": 1000}
 """For tables whose rows come and go: PostgreSQL's own sweeping, where the relay's (`SqlDialect.sweep`) may not."""
@@ -66,6 +66,7 @@ outbox = Table(
     Column("headers", DETAIL),
     Column("created_at", Instant, nullable=False),
     PrimaryKeyConstraint("id", name="pk_outbox"),
+    postgresql_with=WHOLE,
 )
 """The messages; never changed. Each has a row in one of the next two."""
 

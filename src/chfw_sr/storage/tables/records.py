@@ -14,7 +14,7 @@ from sqlalchemy import (
 
 from chfw_sr.storage.columns import DETAIL, KEY, SERIAL, Instant
 
-from .base import metadata
+from .base import WHOLE, metadata
 
 activations = Table(
     "activations",
@@ -80,6 +80,7 @@ inbox = Table(
         sqlite_where=text("NOT conflict"),
         postgresql_where=text("NOT conflict"),
     ),
+    postgresql_with=WHOLE,
 )
 
 quarantine = Table(
