@@ -99,6 +99,11 @@ class Load:
                 group.create_task(self._csp(NORTH, Region.NORTH, rounds))
                 group.create_task(self._csp(SOUTH, Region.SOUTH, rounds))
 
+    async def ask_last(self) -> None:
+        """Send a request after all others, and wait for its response."""
+        hub = self._scene.hubs_of(0)[0].eui
+        await self.ask(SUPPLIERS[0], UpdatePilotPreferences(campaign_id=NO_CAMPAIGN, preferred_list=(hub,)), "E110601")
+
     async def ask(self, sender: EUI, body: Body, *codes: str, copies: int = 1, reply_to: str | None = None) -> str:
         """Send a request, perhaps more than once, and wait for its response; give the response code."""
         code = (await self._ask(sender, body, *codes, copies=copies, reply_to=reply_to)).code
