@@ -86,7 +86,7 @@ class Pipeline:
         self._recipients: dict[str, int] = {}
         # Whom to wake when a message id is free again; nothing is kept where no two messages have the same.
         self._ids: dict[tuple[bool, str], list[str]] = {}
-        self._distinct = len({each.message_id for each in messages}) == len(messages)
+        self._distinct = len(set(map(_identity, messages))) == len(messages)
         self._held: dict[str, deque[int]] = {}
         self._woken: deque[str] = deque()
         self._stopped = False

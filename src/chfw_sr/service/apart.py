@@ -3,16 +3,18 @@
 lxml keeps every name that a thread has ever parsed for as long as the thread lives: in a thread of a pool, documents
 full of new names would fill the memory, a message at a time, without ever being accepted. A thread costs some 100 µs.
 
-A few documents are waited for where they are needed, and the event loop with them: it could do nothing meanwhile but
-pass the interpreter's lock to and fro, which costs as much CPU again as half of the taking in. Many are taken in in
-portions, so that the loop comes round between two of them; and one document that is large by itself goes its own way.
+A few documents are waited for where they are needed, and the event loop with them: it could do little meanwhile but
+pass the interpreter's lock to and fro, which was measured to cost up to a fifth of a process's CPU, and at other times
+nothing. Many are taken in in portions, so that the loop comes round between two of them; and one document that is large
+by itself goes its own way.
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
+from chfw_sr.portions import portions
 from chfw_sr.wire import Attributed, Intake, TrustStore, Unattributed
 
 PORTION_OCTETS = 2**17
@@ -36,7 +38,7 @@ async def take_apart(
     pool = ThreadPoolExecutor(1, "apart")
     taken: list[Attributed | Unattributed] = []
     try:
-        for some in _portions(documents):
+        for some in portions(documents, PORTION_OCTETS, len):
             future = pool.submit(intake.take, some, trust, now)
             if sum(map(len, some)) > PORTION_OCTETS:
                 large = await asyncio.wrap_future(future)
@@ -47,15 +49,3 @@ async def take_apart(
     finally:
         pool.shutdown(wait=False)
     return taken
-
-
-def _portions(documents: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
-    """Deal documents out, in order, so that no portion is larger than `PORTION_OCTETS` unless it is one document."""
-    first = octets = 0
-    for place, document in enumerate(documents):
-        octets += len(document)
-        if octets > PORTION_OCTETS and place > first:
-            yield documents[first:place]
-            first, octets = place, len(document)
-    if first < len(documents):
-        yield documents[first:]

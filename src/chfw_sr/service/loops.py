@@ -8,9 +8,11 @@ What a loop raises is a defect of ours; whoever runs the loops ends the process 
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Protocol, TypeVar
+
+from chfw_sr.portions import portions
 
 from .observer import Loop, Observer, Unobserved
 from .ports import Consumer, Delivery, Unavailable
@@ -140,7 +142,7 @@ async def consume(
             await receiving.pause(error)
             continue
         receiving.succeeded()
-        for portion in _portions(deliveries):
+        for portion in portions(deliveries, PORTION_OCTETS, lambda each: len(each.octets)):
             observer.came_round(Loop.CONSUMER)
             if not await _see_through(partial(process, portion), processing, stop):
                 logger.info("%d message(s) or more are left unacknowledged; they come again", len(portion))
@@ -152,20 +154,6 @@ async def consume(
             except Unavailable as error:  # all is committed: what comes again is a repeat; the other portions, too
                 await acknowledging.pause(error)
                 break
-
-
-def _portions(deliveries: Sequence[Delivery]) -> Iterator[Sequence[Delivery]]:
-    """Deal a batch out so that none is larger than `PORTION_OCTETS`, unless it is one message."""
-    portion: list[Delivery] = []
-    octets = 0
-    for each in deliveries:
-        octets += len(each.octets)
-        if portion and octets > PORTION_OCTETS:
-            yield portion
-            portion, octets = [], len(each.octets)
-        portion.append(each)
-    if portion:
-        yield portion
 
 
 async def _see_through(work: Callable[[], Awaitable[None]], backoff: Backoff, stop: asyncio.Event) -> bool:

@@ -7,12 +7,13 @@ also of a document that has a fault already, as long as it is well-formed.
 
 import functools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from chfw_sr.messages import SRV, Rejected, RequestID, ResponseCode, ServiceRequest
+from chfw_sr.portions import portions
 
 from .fields import invalid
 from .header import only_text
@@ -101,7 +102,7 @@ class Intake:
             What became of each, in their order.
         """
         ends: list[Attributed | Unattributed] = []
-        for some in _portions(documents):
+        for some in portions(documents, _PORTION_OCTETS, len):
             ends += self._renewal.run(sum(map(len, some)), functools.partial(self._together, some, trust, now))
         return ends
 
@@ -193,17 +194,6 @@ def _bare(rejection: Rejected) -> Rejected:
     """Make an exception a value: where it was raised, and why, would keep the whole document in memory."""
     rejection.__traceback__ = rejection.__context__ = rejection.__cause__ = None
     return rejection
-
-
-def _portions(documents: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
-    """Deal documents out in portions whose trees need little memory at a time."""
-    first = octets = 0
-    for place, document in enumerate(documents):
-        octets += len(document)
-        if octets > _PORTION_OCTETS and place > first:
-            yield documents[first:place]
-            first, octets = place, len(document)
-    yield documents[first:]
 
 
 def _claimed(root: Element) -> tuple[RequestID | None, str | None]:
