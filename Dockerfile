@@ -6,8 +6,8 @@ FROM python:3.13-slim AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /src
 COPY requirements/runtime.txt requirements/build.txt requirements/
-RUN python -m venv /opt/build && /opt/build/bin/pip install --require-hashes -r requirements/build.txt \
- && python -m venv /opt/chfw-sr && /opt/chfw-sr/bin/pip install --require-hashes -r requirements/runtime.txt
+RUN python -m venv /opt/build && /opt/build/bin/pip install --require-hashes --no-deps -r requirements/build.txt \
+ && python -m venv /opt/chfw-sr && /opt/chfw-sr/bin/pip install --require-hashes --no-deps -r requirements/runtime.txt
 COPY pyproject.toml README.md LICENSE CHANGELOG.md ./
 COPY src src
 COPY schemas schemas

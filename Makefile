@@ -31,12 +31,12 @@ help:
 $(VENV)/runtime: requirements/runtime.txt requirements/build.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "chfw_sr needs Python 3.11 or newer; try: make PYTHON=python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/runtime.txt -r requirements/build.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/runtime.txt -r requirements/build.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
 	touch $@
 
 $(VENV)/dev: $(VENV)/runtime requirements/dev.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/dev.txt
 	touch $@
 
 demo: $(VENV)/runtime
@@ -72,7 +72,7 @@ test-faults: $(VENV)/dev
 # Tools of their own, apart from the product's: nothing that audits is imported by what is audited.
 $(AUDIT)/done: requirements/audit.txt
 	test -x $(AUDIT)/bin/python || $(PYTHON) -m venv $(AUDIT)
-	$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
 	touch $@
 
 # Needs the network, and fails without it: see .ci/audit.sh. Not a part of `make test`.
@@ -98,7 +98,7 @@ bench-flat: $(VENV)/dev
 	$(BIN)/python -m benchmarks flat
 
 $(VENV)/fuzz: $(VENV)/dev requirements/fuzz.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/fuzz.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/fuzz.txt
 	touch $@
 
 # An input that breaks something is left in build/fuzz, and so is every input that reached something new.

@@ -24,7 +24,7 @@ for python in "$@"; do
   fi
   venv=$scratch/$python
   "$python" -m venv "$venv"
-  "$venv/bin/python" -m pip install "${quiet[@]}" --require-hashes -r requirements/runtime.txt
+  "$venv/bin/python" -m pip install "${quiet[@]}" --require-hashes --no-deps -r requirements/runtime.txt
   "$venv/bin/python" -m pip install "${quiet[@]}" --no-deps "$wheel"
   (
     mkdir "$scratch/$python-work"
