@@ -295,6 +295,26 @@ async def test_the_outbox_is_shown_by_status_oldest_first(store: Store) -> None:
     assert await shown(OutboxStatus.UNROUTABLE, 9) == []
 
 
+async def test_finished_messages_are_shown_in_order_of_id_in_whatever_order_they_were_finished(store: Store) -> None:
+    ids = await post(store, 3)
+    others = await post(store, 2, recipient=BOB)
+    await claim_ids(store, "t")
+    for some in (others, ids[:1], ids[2:], ids[1:2]):
+        assert await mark(store, "t", some, OutboxStatus.PUBLISHED, AT) == len(some)
+    shown = [[each.message.id for each in await store.queries.outbox(None, limit)] for limit in (2, 4, 9)]
+    assert shown == [ids[:2], [*ids, others[0]], [*ids, *others]]
+
+
+async def test_what_was_finished_together_may_have_had_different_attempts(store: Store) -> None:
+    ids = await post(store, 1)
+    await claim_ids(store, "early")
+    await mark(store, "early", ids, OutboxStatus.READY, AT)
+    ids += await post(store, 1)
+    await claim_ids(store, "late")
+    assert await mark(store, "late", ids, OutboxStatus.PUBLISHED, AT) == 2
+    assert [each.attempts for each in await entries(store)] == [2, 1]
+
+
 # ------------------------------------------------------------------------------------------------------------------ ids
 
 

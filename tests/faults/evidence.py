@@ -249,8 +249,8 @@ async def evidence(database_url: str) -> Evidence:
     inbox = await _rows(database_url, "SELECT request_id, response IS NOT NULL AND code IS NOT NULL FROM inbox")
     outbox = await _rows(
         database_url,
-        "SELECT id, kind, recipient, message_id, octets, published_at IS NOT NULL"
-        " FROM outbox LEFT JOIN outbox_finished USING (id) ORDER BY id",
+        "SELECT id, kind, recipient, message_id, octets, id NOT IN (SELECT id FROM outbox_pending)"
+        " FROM outbox ORDER BY id",
     )
     activations = await _rows(database_url, "SELECT hub, result, count(*) FROM activations GROUP BY hub, result")
     campaigns = await _rows(

@@ -14,6 +14,7 @@ from chfw_sr.service.quota import Fairness
 from chfw_sr.service.relay import Relay
 from chfw_sr.settings import Settings, SettingsError
 from chfw_sr.storage import migrations
+from chfw_sr.storage.fresh import FRESH_OCTETS
 from chfw_sr.storage.store import SqlStore
 from chfw_sr.storage.store import create_store as create_sql_store
 from chfw_sr.wire import Intake, Limits, Schemas, Signer, check_libxml2
@@ -63,15 +64,19 @@ async def migrate(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def open_store(settings: Settings) -> AsyncIterator[SqlStore]:
+async def open_store(settings: Settings, *, relays: bool = True) -> AsyncIterator[SqlStore]:
     """Open the database of the settings and close it in the end.
+
+    Args:
+        settings: name it.
+        relays: whether a relay will work on it here: then what is put into the outbox is kept in memory for it.
 
     Raises:
         SettingsError: if its URL is not one of a database that is supported.
         SchemaOutdated: if its schema is missing or not the one that this version needs.
         Unavailable: if it cannot be reached.
     """
-    store = create_store(settings)
+    store = create_store(settings, relays=relays)
     try:
         await migrations.check(store)
         yield store
@@ -79,14 +84,18 @@ async def open_store(settings: Settings) -> AsyncIterator[SqlStore]:
         await store.close()
 
 
-def create_store(settings: Settings) -> SqlStore:
+def create_store(settings: Settings, *, relays: bool = True) -> SqlStore:
     """Make the store of the settings; it connects when it is first used.
+
+    Args:
+        settings: name its database.
+        relays: see `open_store`.
 
     Raises:
         SettingsError: if its URL is not one of a database that is supported.
     """
     try:
-        return create_sql_store(settings.database_url.get_secret_value())
+        return create_sql_store(settings.database_url.get_secret_value(), fresh_octets=FRESH_OCTETS if relays else 0)
     except ValueError as error:
         raise SettingsError(f"database_url: {error}") from error
 

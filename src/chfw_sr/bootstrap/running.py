@@ -109,7 +109,7 @@ async def run(settings: Settings, roles: Roles, stopping: Stopping, *, embedded:
     holder = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
     async with AsyncExitStack() as stack:
         serve_telemetry(stack, settings, health, observer)
-        store = await stack.enter_async_context(open_store(settings))
+        store = await stack.enter_async_context(open_store(settings, relays=roles.relay or roles.email))
         await warn_of_silence(settings, store)
         users = [record.user.eui for record in await store.register.users()]
         bus = await stack.enter_async_context(_open_bus(settings, roles, users, holder, embedded=embedded))

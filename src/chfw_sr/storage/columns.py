@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from sqlalchemy import JSON, BigInteger, Dialect, Integer, Text
-from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIMESTAMP
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 
@@ -64,3 +64,6 @@ DETAIL = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgre
 
 SERIAL = BigInteger().with_variant(Integer(), "sqlite")
 """A number that the database gives; SQLite only numbers a column of exactly this type."""
+
+NUMBERS = JSON().with_variant(ARRAY(BigInteger, dimensions=1), "postgresql")
+"""Some numbers in one value."""

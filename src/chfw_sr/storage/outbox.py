@@ -1,21 +1,24 @@
 """The outbox: messages that are to be published, in lanes, each of which belongs to one relay at a time.
 
 A claim writes to lanes only: that a lane bears the claim's token is all there is to it, and marking asks for the token
-under the lane's lock. So a message costs one row when it is put in, and a small one to be moved when it is finished.
+under the lane's lock. So a message costs one row when it is put in, and a small one that goes when it is finished. What
+this process put in itself is still in its memory and is not read back (`fresh`).
 """
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    FromClause,
+    Insert,
     Integer,
     Select,
+    Text,
     Update,
     and_,
     bindparam,
@@ -43,15 +46,16 @@ from .transactions import Database
 SWEEP_EVERY = 20_000
 """Finished messages after which the tables of what waits are swept: a claim steps over what was finished since."""
 
+PURGED_TOGETHER = 100
+"""Rows of finished messages that a purge reads at a time; each stands for up to as many messages as a claim takes."""
+
 MOST_OCTETS = 32 * 2**20
 """Octets in one claim, but for the last message: a list of 50,000 hubs is more than a megabyte."""
-
-_ID, _LANE = 0, len(MESSAGE)
-"""Where they are in a row of `_first_messages`."""
 
 _HELD = (column("lane", KEY), column("claimed_to", BigInteger), column("claimed", Integer))
 _LEFT = (column("lane", KEY), column("left", Integer))
 _OURS = (column("lane", KEY), column("id", BigInteger))
+_CHOSEN = (column("place", Integer), column("id", BigInteger))
 
 
 class SqlOutbox:
@@ -92,20 +96,41 @@ class SqlOutbox:
         dialect = self._database.dialect
         async with self._database.write(probing=True) as connection:
             free = (await connection.execute(dialect.once(rota.next_lanes), {**asked, "turn": rota.turn})).all()
-            rows: Sequence[Sequence[Any]] = ()
+            waiting: Sequence[Sequence[Any]] = ()
             if free:
                 among = dialect.values([lane for lane, _, _ in free])
-                bounds = {"among": among, "limit": limit, "most_octets": MOST_OCTETS}
-                rows = (await connection.execute(dialect.once(_first_messages), bounds)).all()
-            last = {row[_LANE]: row[_ID] for row in rows}
-            if rows:
+                waiting = (await connection.execute(dialect.once(_first), {"among": among, "limit": limit})).all()
+            messages = await self._messages(connection, [number for _, number in waiting])
+            claimed = waiting[: len(messages)]
+            last = {lane: number for lane, number in claimed}  # noqa: C416 - they are rows, and no pairs
+            if claimed:
                 await self._take_over(connection, [(lane, to) for lane, theirs, to in free if theirs and lane in last])
-                numbers = Counter(map(itemgetter(_LANE), rows))
+                numbers = Counter(lane for lane, _ in claimed)
                 taken = [(lane, last[lane], number) for lane, number in numbers.items()]
                 hold = {"new_token": token, "until": until, **dialect.giving("named", _HELD, taken)}
                 await connection.execute(dialect.once(_hold), hold)
-        rota.turn = max(last) if len(rows) == limit else rota.start
-        return list(map(to_message, rows))
+        rota.turn = max(last) if len(messages) == limit else rota.start
+        return messages
+
+    async def _messages(self, connection: AsyncConnection, numbers: Sequence[int]) -> list[OutboxMessage]:
+        """Give the first of some messages, as many as a claim may have octets: from memory, or else read."""
+        fresh, dialect = self._database.fresh, self._database.dialect
+        known = fresh.take(numbers)
+        unknown = [(place, number) for place, number in enumerate(numbers) if number not in known]
+        if unknown:
+            asked = {"most_octets": MOST_OCTETS, **dialect.giving("chosen", _CHOSEN, unknown)}
+            for row in await connection.execute(dialect.once(_read), asked):
+                message = to_message(row)
+                known[message.id] = message
+        messages: list[OutboxMessage] = []
+        octets = 0
+        for number in numbers:
+            if octets >= MOST_OCTETS or number not in known:
+                break
+            messages.append(known.pop(number))
+            octets += len(messages[-1].octets)
+        fresh.keep(list(known.values()))
+        return messages
 
     async def _take_over(self, connection: AsyncConnection, expired: Sequence[tuple[str, int]]) -> None:
         """Count what another claim had not marked when its lease ran out as attempts that failed."""
@@ -144,8 +169,8 @@ class SqlOutbox:
             given = dialect.giving("ours", _OURS, ours)
             if status is OutboxStatus.READY:
                 return await self._give_back(connection, given, now + timedelta(seconds=rest_seconds))
-            told = {"status": status.value, "published_at": now}
-            finished = await dialect.move(connection, _gone, given, outbox_finished, told, outbox_pending.c.lane)
+            told = {"told_status": status.value, "told_at": now}
+            finished = await dialect.move(connection, _gone, _finish, given, told, outbox_pending.c.lane)
             if finished:
                 left = [(lane, held[lane][1] - number) for lane, number in finished.items()]
                 await connection.execute(dialect.once(_let_go), dialect.giving("named", _LEFT, left))
@@ -164,14 +189,38 @@ class SqlOutbox:
 
     async def purge(self, before: datetime, limit: int) -> int:
         """Delete up to `limit` finished messages that were published before; give how many."""
-        finished = outbox_finished.c
-        old = select(finished.id).where(finished.published_at < before).order_by(finished.published_at).limit(limit)
+        dialect, finished = self._database.dialect, outbox_finished.c
+        old = select(finished.first_id, finished.ids).where(finished.published_at < before)
+        old = old.order_by(finished.published_at).limit(PURGED_TOGETHER)
+        purged: list[int] = []
         async with self._database.write(probing=True) as connection:
-            ids = (await connection.scalars(self._database.dialect.for_update(old, skip_locked=True))).all()
-            if ids:
-                for table in (outbox_finished, outbox):
-                    await connection.execute(delete(table).where(self._database.dialect.among(table.c.id, ids)))
-        return len(ids)
+            while len(purged) < limit:
+                together = (await connection.execute(dialect.for_update(old, skip_locked=True))).all()
+                purged += await self._take_out(connection, together, limit - len(purged))
+                if len(together) < PURGED_TOGETHER:
+                    break
+            if purged:
+                await connection.execute(delete(outbox).where(dialect.among(outbox.c.id, purged)))
+        return len(purged)
+
+    async def _take_out(self, connection: AsyncConnection, together: Sequence[Any], limit: int) -> list[int]:
+        """Take up to `limit` ids out of rows of finished ones; give them."""
+        finished = outbox_finished.c
+        taken: list[int] = []
+        whole: list[int] = []
+        for first_id, ids in together:
+            room = limit - len(taken)
+            if len(ids) > room:
+                left = sorted(ids)[room:]
+                less = update(outbox_finished).where(finished.first_id == first_id)
+                if room:
+                    await connection.execute(less.values(first_id=left[0], ids=left))
+                    taken += sorted(ids)[:room]
+                break
+            taken += ids
+            whole.append(first_id)
+        await connection.execute(delete(outbox_finished).where(self._database.dialect.among(finished.first_id, whole)))
+        return taken
 
 
 @dataclass(slots=True)
@@ -220,19 +269,21 @@ def _next_lanes(dialect: SqlDialect) -> Select[Any]:
     return dialect.for_update(found.where(FREE, walk.c.before < limit), skip_locked=True, of=lanes)
 
 
-def _first_messages(dialect: SqlDialect) -> Select[Any]:
-    """Read lane after lane, in the order of the names, until there are enough, or enough octets."""
+def _first(dialect: SqlDialect) -> Select[Any]:
+    """Name what waits, lane after lane in the order of the names, until there is enough."""
     pending = outbox_pending.c
     first = select(pending.lane, pending.id).where(dialect.among_given(pending.lane, "among"))
-    limit = bindparam("limit", type_=Integer)
-    chosen = first.order_by(pending.lane, pending.id).limit(limit).subquery("chosen")
+    return first.order_by(pending.lane, pending.id).limit(bindparam("limit", type_=Integer))
+
+
+def _read(dialect: SqlDialect) -> Select[Any]:
+    """Read messages in the order of their places, until there are enough octets."""
+    chosen = dialect.given("chosen", _CHOSEN)
     size = func.length(outbox.c.octets)
-    before = (func.sum(size).over(order_by=(chosen.c.lane, chosen.c.id)) - size).label("before")
-    joined = select(*MESSAGE, chosen.c.lane, before).join_from(chosen, outbox, outbox.c.id == chosen.c.id)
-    sized = joined.subquery("sized")
-    messages = select(*(sized.c[each.name] for each in MESSAGE), sized.c.lane)
+    before = (func.sum(size).over(order_by=chosen.c.place) - size).label("before")
+    sized = select(*MESSAGE, before).join_from(chosen, outbox, outbox.c.id == chosen.c.id).subquery("sized")
     few = sized.c.before < bindparam("most_octets", type_=Integer)
-    return messages.where(few).order_by(sized.c.lane, sized.c.id)
+    return select(*(sized.c[each.name] for each in MESSAGE)).where(few)
 
 
 def _hold(dialect: SqlDialect) -> Update:
@@ -264,6 +315,14 @@ def _gone(dialect: SqlDialect) -> ReturningDelete[Any]:
     pending = outbox_pending.c
     given = (pending.id, (pending.attempts + 1).label("attempts"), pending.lane)
     return delete(outbox_pending).where(_named(dialect)).returning(*given)
+
+
+def _finish(dialect: SqlDialect, gone: FromClause) -> Insert:
+    """Note what was published; nearly all of it had as many attempts."""
+    status, at = bindparam("told_status", type_=Text), bindparam("told_at", type_=Instant)
+    together = select(func.min(gone.c.id), dialect.gathered(gone.c.id), status, gone.c.attempts, at)
+    columns = ["first_id", "ids", "status", "attempts", "published_at"]
+    return outbox_finished.insert().from_select(columns, together.group_by(gone.c.attempts))
 
 
 def _let_go(dialect: SqlDialect) -> Update:

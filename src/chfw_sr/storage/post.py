@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import exists, select
+from sqlalchemy import exists, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chfw_sr.service.ports import MessageKind, OutboxEntry, OutboxMessage, OutboxStatus
@@ -71,32 +71,43 @@ def to_message(row: Sequence[Any]) -> OutboxMessage:
     )
 
 
-async def entries(connection: AsyncConnection, status: OutboxStatus | None, limit: int) -> Sequence[OutboxEntry]:
+async def entries(
+    connection: AsyncConnection, dialect: SqlDialect, status: OutboxStatus | None, limit: int
+) -> Sequence[OutboxEntry]:
     """Give the oldest messages (of one status), in order of id, with how far they have come.
 
     Args:
         connection: in a transaction that sees one moment.
+        dialect: of the database.
         status: None for all.
         limit: of messages.
     """
     match status:
         case None:
-            known = await _finished(connection, None, limit) + await _pending(connection, None, limit)
+            known = await _finished(connection, dialect, None, limit) + await _pending(connection, None, limit)
         case OutboxStatus.READY | OutboxStatus.CLAIMED:
             known = await _pending(connection, status, limit)
         case _:
-            known = await _finished(connection, status, limit)
+            known = await _finished(connection, dialect, status, limit)
     return sorted(known, key=lambda entry: entry.message.id)[:limit]
 
 
-async def _finished(connection: AsyncConnection, status: OutboxStatus | None, limit: int) -> list[OutboxEntry]:
+async def _finished(
+    connection: AsyncConnection, dialect: SqlDialect, status: OutboxStatus | None, limit: int
+) -> list[OutboxEntry]:
+    """Look into as many rows with the least ids: each has one at least of the oldest messages, or none."""
     finished = outbox_finished.c
-    query = select(*MESSAGE, finished.status, finished.attempts, finished.published_at)
-    query = query.join_from(outbox_finished, outbox, outbox.c.id == finished.id)
+    together = select(outbox_finished).order_by(finished.first_id).limit(limit)
     if status is not None:
-        query = query.where(finished.status == status.value)
-    rows = await connection.execute(query.order_by(finished.id).limit(limit))
-    return [OutboxEntry(to_message(row), OutboxStatus(row.status), row.attempts, row.published_at) for row in rows]
+        together = together.where(finished.status == status.value)
+    rows = together.subquery("together")
+    each = dialect.each_of(rows.c.ids, "each")
+    told = (rows.c.status, rows.c.attempts, rows.c.published_at)
+    oldest = select(each.c.value, *told).select_from(rows.join(each, true())).order_by(each.c.value).limit(limit)
+    few = oldest.subquery("few")
+    query = select(*MESSAGE, few.c.status, few.c.attempts, few.c.published_at)
+    found = await connection.execute(query.join_from(few, outbox, outbox.c.id == few.c.value).order_by(few.c.value))
+    return [OutboxEntry(to_message(row), OutboxStatus(row.status), row.attempts, row.published_at) for row in found]
 
 
 async def _pending(connection: AsyncConnection, status: OutboxStatus | None, limit: int) -> list[OutboxEntry]:

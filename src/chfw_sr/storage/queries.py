@@ -137,7 +137,7 @@ class SqlQueries:
     async def outbox(self, status: OutboxStatus | None, limit: int) -> Sequence[OutboxEntry]:
         """Give the oldest `limit` messages (of one status), in order of id."""
         async with self._database.read() as connection:
-            return await entries(connection, status, limit)
+            return await entries(connection, self._database.dialect, status, limit)
 
     async def quarantined(self, limit: int) -> Sequence[Quarantined]:
         """Give the newest `limit` quarantined inputs, newest first."""

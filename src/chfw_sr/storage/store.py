@@ -11,6 +11,7 @@ from chfw_sr.service.outcome import DEFECT
 from chfw_sr.service.ports import Lease, Outbox, Queries, Register, UnitOfWork
 
 from .dialects import LOCK_TIMEOUT_MS, dialect_of
+from .fresh import FRESH_OCTETS, Fresh
 from .outbox import SqlOutbox
 from .processes import give_back, take_lease
 from .queries import SqlQueries
@@ -105,15 +106,16 @@ class SqlStore:
         await self.database.engine.dispose()
 
 
-def create_store(url: str, *, lock_timeout_ms: int = LOCK_TIMEOUT_MS) -> SqlStore:
+def create_store(url: str, *, lock_timeout_ms: int = LOCK_TIMEOUT_MS, fresh_octets: int = FRESH_OCTETS) -> SqlStore:
     """Make the store of a database; nothing connects yet.
 
     Args:
         url: `sqlite+aiosqlite:///FILE` or `postgresql+asyncpg://USER:PASSWORD@HOST/NAME`.
         lock_timeout_ms: how long a transaction waits for another before the store is called `Unavailable`.
+        fresh_octets: of messages that are kept in memory for a relay that works on this store; 0 if none does.
 
     Raises:
         ValueError: if it is neither.
     """
     dialect, parsed = dialect_of(url, lock_timeout_ms)
-    return SqlStore(Database(dialect.create_engine(parsed), dialect))
+    return SqlStore(Database(dialect.create_engine(parsed), dialect, Fresh(fresh_octets)))

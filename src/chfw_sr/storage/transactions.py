@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from chfw_sr.service.ports import Unavailable
 
 from .dialects import SqlDialect
+from .fresh import Fresh
 from .witnesses import Witnesses
 
 
@@ -19,11 +20,13 @@ class Database:
     Args:
         engine: where to connect.
         dialect: what is particular about it.
+        fresh: keeps what was just put into the outbox.
     """
 
-    def __init__(self, engine: AsyncEngine, dialect: SqlDialect) -> None:
+    def __init__(self, engine: AsyncEngine, dialect: SqlDialect, fresh: Fresh) -> None:
         self.engine = engine
         self.dialect = dialect
+        self.fresh = fresh
         self.known_lanes: set[str] = set()  # lanes are never deleted: what was there once need not be put in again
         self.witnesses = Witnesses()
         self._reader = engine.execution_options(**dialect.reading)

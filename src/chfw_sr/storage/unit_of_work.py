@@ -63,6 +63,7 @@ class SqlUnitOfWork:
         self._facts = FactFinder(connection, dialect, self._known, safe_launches, database.witnesses)
         self._changes = ChangeMaker(connection, dialect, safe_launches)
         self._new_lanes: set[str] = set()
+        self._enqueued: list[OutboxMessage] = []
         self._over = False
 
     async def claim(self, claims: Sequence[Claim]) -> Sequence[Claimed]:
@@ -137,6 +138,7 @@ class SqlUnitOfWork:
         with self._open():
             known = self._database.known_lanes | self._new_lanes
             self._new_lanes |= await enqueue(self._connection, self._database.dialect, messages, known)
+        self._enqueued += messages
 
     async def quarantine(self, items: Sequence[Quarantined]) -> None:
         """Keep input that could not be attributed."""
@@ -193,6 +195,7 @@ class SqlUnitOfWork:
             await self._write()
             await self._connection.commit()
             self._database.known_lanes |= self._new_lanes
+            self._database.fresh.keep(self._enqueued)
             self._over = True
 
     def _check(self) -> None:

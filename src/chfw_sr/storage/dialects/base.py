@@ -11,6 +11,7 @@ from sqlalchemy import (
     Connection,
     Dialect,
     FromClause,
+    Insert,
     Select,
     Table,
     exc,
@@ -185,24 +186,37 @@ class SqlDialect(ABC):
         """Tell whether this connection may make and drop indexes of a table."""
 
     @abstractmethod
+    def gathered(self, number: ColumnElement[int]) -> ColumnElement[Any]:
+        """Gather the numbers of a group in one value of the type `NUMBERS`."""
+
+    @abstractmethod
+    def each_of(self, numbers: ColumnElement[Any], name: str) -> FromClause:
+        """Give each of some `NUMBERS` as a row of its own, in a column `value`.
+
+        Args:
+            numbers: a column of a table that stands before this one.
+            name: of the rows.
+        """
+
+    @abstractmethod
     async def move(
         self,
         connection: AsyncConnection,
         build: Callable[["SqlDialect"], ReturningDelete[Any]],
+        gather: Callable[["SqlDialect", FromClause], Insert],
         given: Mapping[str, Any],
-        target: Table,
         told: Mapping[str, Any],
         by: ColumnElement[str],
     ) -> Mapping[str, int]:
-        """Delete rows and put them into another table; give how many there were, by one of their columns.
+        """Delete rows and put what they come to elsewhere; give how many there were, by one of their columns.
 
         Args:
             connection: in a transaction.
-            build: makes the statement that gives columns of the target, and perhaps others, of what it deletes.
-            given: the statement's parameters.
-            target: the other table.
-            told: the same values in the target's other columns for all.
-            by: one of the columns that the statement gives.
+            build: makes the statement that gives columns of what it deletes.
+            gather: makes the statement that inserts what it selects from these.
+            given: the parameters of the one that deletes.
+            told: the parameters of the one that inserts.
+            by: one of the columns that are given.
         """
 
     @abstractmethod

@@ -9,12 +9,14 @@ from typing import Any, ClassVar
 import asyncpg
 from sqlalchemy import (
     URL,
+    BigInteger,
     BindParameter,
     Boolean,
     ColumnElement,
     Connection,
     Dialect,
     FromClause,
+    Insert,
     Select,
     Table,
     Text,
@@ -185,19 +187,26 @@ class PostgreSQL(SqlDialect):
         query = text("SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass(:name)")
         return bool(await connection.scalar(query, {"name": target.name}))
 
+    def gathered(self, number: ColumnElement[int]) -> ColumnElement[Any]:
+        """Gather them in an array."""
+        return func.array_agg(number)
+
+    def each_of(self, numbers: ColumnElement[Any], name: str) -> FromClause:
+        """Use `unnest`."""
+        return func.unnest(numbers).table_valued(column("value", BigInteger), name=name).render_derived()
+
     async def move(
         self,
         connection: AsyncConnection,
         build: Callable[[SqlDialect], ReturningDelete[Any]],
+        gather: Callable[[SqlDialect, FromClause], Insert],
         given: Mapping[str, Any],
-        target: Table,
         told: Mapping[str, Any],
         by: ColumnElement[str],
     ) -> Mapping[str, int]:
         """Do it in one statement."""
-        statement = self.once(_move, build, target, tuple(told), by.name)
-        told_values = {f"told_{name}": value for name, value in told.items()}
-        return dict(tuple(row) for row in await connection.execute(statement, {**given, **told_values}))
+        found = await connection.execute(self.once(_move, build, gather, by.name), {**given, **told})
+        return dict(tuple(row) for row in found)
 
     def migration_lock(self, connection: Connection) -> None:
         """Take an advisory lock for the transaction."""
@@ -230,15 +239,11 @@ def _lock_models(dialect: SqlDialect) -> Select[Any]:
 def _move(
     dialect: SqlDialect,
     build: Callable[[SqlDialect], ReturningDelete[Any]],
-    target: Table,
-    told: Sequence[str],
+    gather: Callable[[SqlDialect, FromClause], Insert],
     by: str,
 ) -> Select[Any]:
     moved = build(dialect).cte("moved")
-    names = [each.name for each in moved.c if each.name in target.c]
-    told_columns = (bindparam(f"told_{name}", type_=target.c[name].type) for name in told)
-    put = target.insert().from_select([*names, *told], select(*(moved.c[name] for name in names), *told_columns))
-    return select(moved.c[by], func.count()).group_by(moved.c[by]).add_cte(put.cte("put"))
+    return select(moved.c[by], func.count()).group_by(moved.c[by]).add_cte(gather(dialect, moved).cte("put"))
 
 
 def _array(one: ColumnClause[Any]) -> postgresql.ARRAY[Any]:

@@ -14,10 +14,13 @@ from sqlalchemy import (
     Connection,
     Dialect,
     FromClause,
+    Insert,
+    Integer,
     Select,
     Table,
     Text,
     bindparam,
+    column,
     event,
     exc,
     func,
@@ -189,22 +192,28 @@ class SQLite(SqlDialect):
         """Say yes: who may write may do everything."""
         return True
 
+    def gathered(self, number: ColumnElement[int]) -> ColumnElement[Any]:
+        """Gather them in JSON."""
+        return func.json_group_array(number)
+
+    def each_of(self, numbers: ColumnElement[Any], name: str) -> FromClause:
+        """Use `json_each`."""
+        return func.json_each(numbers).table_valued(column("value", Integer), name=name)
+
     async def move(
         self,
         connection: AsyncConnection,
         build: Callable[[SqlDialect], ReturningDelete[Any]],
+        gather: Callable[[SqlDialect, FromClause], Insert],
         given: Mapping[str, Any],
-        target: Table,
         told: Mapping[str, Any],
         by: ColumnElement[str],
     ) -> Mapping[str, int]:
         """Take them out and put them in: this database has no statement that does both."""
-        found = await connection.execute(self.once(build), given)
-        names = [name for name in found.keys() if name in target.c]  # noqa: SIM118 - these are no mapping's keys
-        moved = found.mappings().all()
-        rows = [(*(each[name] for name in names), *told.values()) for each in moved]
-        await self.load(connection, target, [*names, *told], rows)
-        return Counter(each[by.name] for each in moved)
+        deletion, moved, put = self.once(_move, build, gather)
+        rows = (await connection.execute(deletion, given)).all()
+        await connection.execute(put, {**told, **self.giving("moved", moved, rows)})
+        return Counter(getattr(row, by.name) for row in rows)
 
     def migration_lock(self, connection: Connection) -> None:
         """Do nothing: this is the only writer."""
@@ -220,6 +229,16 @@ class SQLite(SqlDialect):
         """Look at SQLite's extended result code."""
         code = getattr(original_of(error), "sqlite_errorcode", None)
         return code in (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
+
+
+def _move(
+    dialect: SqlDialect,
+    build: Callable[[SqlDialect], ReturningDelete[Any]],
+    gather: Callable[[SqlDialect, FromClause], Insert],
+) -> tuple[ReturningDelete[Any], Sequence[ColumnClause[Any]], Insert]:
+    deletion = build(dialect)
+    moved = [column(each.name, each.type) for each in deletion.exported_columns]
+    return deletion, moved, gather(dialect, dialect.given("moved", moved))
 
 
 def _each(name: str, columns: Sequence[ColumnClause[Any]], encoded: BindParameter[str]) -> FromClause:

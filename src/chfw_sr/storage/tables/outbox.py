@@ -1,7 +1,8 @@
 """What is to be published, how far it has come, and the lanes in which it travels.
 
-A message is written once. That it waits is a small row of its own, which goes when the message is finished and leaves
-another: so nothing copies the octets again, and what the relay looks at stays small however much lies there published.
+A message is written once. That it waits is a small row of its own, which goes when the message is finished; its id then
+stands among those of all that were finished together. So nothing copies the octets again, and what the relay looks at
+stays small however much lies there published.
 """
 
 from sqlalchemy import (
@@ -18,7 +19,7 @@ from sqlalchemy import (
     text,
 )
 
-from chfw_sr.storage.columns import DETAIL, KEY, SERIAL, Instant
+from chfw_sr.storage.columns import DETAIL, KEY, NUMBERS, SERIAL, Instant
 
 from .base import WHOLE, metadata
 
@@ -68,7 +69,7 @@ outbox = Table(
     PrimaryKeyConstraint("id", name="pk_outbox"),
     postgresql_with=WHOLE,
 )
-"""The messages; never changed. Each has a row in one of the next two."""
+"""The messages; never changed. Each is in one of the next two."""
 
 outbox_pending = Table(
     "outbox_pending",
@@ -86,12 +87,13 @@ outbox_pending = Table(
 outbox_finished = Table(
     "outbox_finished",
     metadata,
-    Column("id", SERIAL, nullable=False, autoincrement=False),
+    Column("first_id", SERIAL, nullable=False, autoincrement=False),  # the least of them
+    Column("ids", NUMBERS, nullable=False),
     Column("status", Text, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("published_at", Instant, nullable=False),
-    PrimaryKeyConstraint("id", name="pk_outbox_finished"),
+    PrimaryKeyConstraint("first_id", name="pk_outbox_finished"),
     # The purge.
     Index("ix_outbox_finished_published_at", "published_at"),
 )
-"""The messages that were published or given up."""
+"""The messages that were published or given up: a row for all that were marked together and had as many attempts."""
