@@ -44,7 +44,7 @@ class Inbox:
             return []
         keys = [_key(claim) for claim in claims]
         given = self._dialect.giving("wanted", _KEY, sorted(set(keys)))
-        found = (await self._connection.execute(self._dialect.once(_find), given)).all()
+        found = await self._dialect.run(self._connection, _find, given)
         known = {(row.request_id, row.digest): row for row in found}
         return [self._claim(key, known[key]) for key in keys]
 

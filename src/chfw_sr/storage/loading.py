@@ -70,8 +70,7 @@ class Loader:
         parameters: dict[str, Any] = {}
         for name, (columns, data) in tables.items():
             parameters |= self._dialect.giving(name, columns, list(data))
-        rows: Sequence[Any] = (await self._connection.execute(self._dialect.once(build), parameters)).all()
-        return rows
+        return await self._dialect.run(self._connection, build, parameters)
 
     async def _learn_users(self, named: Iterable[EUI]) -> None:
         found = await self._ask(lookups.users_named, wanted=(USER, _single(named)))

@@ -95,11 +95,11 @@ class SqlOutbox:
         """Lock free lanes, then see what waits in them: whoever held them before may have marked it meanwhile."""
         dialect = self._database.dialect
         async with self._database.write(probing=True) as connection:
-            free = (await connection.execute(dialect.once(rota.next_lanes), {**asked, "turn": rota.turn})).all()
+            free = await dialect.run(connection, rota.next_lanes, {**asked, "turn": rota.turn})
             waiting: Sequence[Sequence[Any]] = ()
             if free:
                 among = dialect.values([lane for lane, _, _ in free])
-                waiting = (await connection.execute(dialect.once(_first), {"among": among, "limit": limit})).all()
+                waiting = await dialect.run(connection, _first, {"among": among, "limit": limit})
             messages = await self._messages(connection, [number for _, number in waiting])
             claimed = waiting[: len(messages)]
             last = {lane: number for lane, number in claimed}  # noqa: C416 - they are rows, and no pairs
@@ -108,7 +108,7 @@ class SqlOutbox:
                 numbers = Counter(lane for lane, _ in claimed)
                 taken = [(lane, last[lane], number) for lane, number in numbers.items()]
                 hold = {"new_token": token, "until": until, **dialect.giving("named", _HELD, taken)}
-                await connection.execute(dialect.once(_hold), hold)
+                await dialect.run(connection, _hold, hold)
         rota.turn = max(last) if len(messages) == limit else rota.start
         return messages
 
@@ -119,7 +119,7 @@ class SqlOutbox:
         unknown = [(place, number) for place, number in enumerate(numbers) if number not in known]
         if unknown:
             asked = {"most_octets": MOST_OCTETS, **dialect.giving("chosen", _CHOSEN, unknown)}
-            for row in await connection.execute(dialect.once(_read), asked):
+            for row in await dialect.run(connection, _read, asked):
                 message = to_message(row)
                 known[message.id] = message
         messages: list[OutboxMessage] = []
@@ -160,7 +160,7 @@ class SqlOutbox:
         dialect = self._database.dialect
         async with self._database.write(probing=True) as connection:
             # From here on no other relay can take them over.
-            found = await connection.execute(dialect.once(_held), {"claim": token})
+            found = await dialect.run(connection, _held, {"claim": token})
             held = {lane: (claimed_to, claimed) for lane, claimed_to, claimed in found}
             names = ((each.lane, each.id) for each in messages)
             ours = [(lane, number) for lane, number in names if lane in held and number <= held[lane][0]]
@@ -173,7 +173,7 @@ class SqlOutbox:
             finished = await dialect.move(connection, _gone, _finish, given, told, outbox_pending.c.lane)
             if finished:
                 left = [(lane, held[lane][1] - number) for lane, number in finished.items()]
-                await connection.execute(dialect.once(_let_go), dialect.giving("named", _LEFT, left))
+                await dialect.run(connection, _let_go, dialect.giving("named", _LEFT, left))
         marked = sum(finished.values())
         self._unswept += marked
         return marked

@@ -12,6 +12,7 @@ from sqlalchemy import (
     ColumnElement,
     MetaData,
     RowMapping,
+    Select,
     Table,
     delete,
     exists,
@@ -130,11 +131,8 @@ class SqlRegister:
 
     async def trust_revision(self) -> int:
         """Give a number that changes whenever a certificate or a contact does."""
-        async with self._database.read() as connection:
-            revision: int = (
-                await connection.execute(select(counters.c.value).where(counters.c.name == "trust"))
-            ).scalar_one()
-        return revision
+        ((revision,),) = await self._database.glance(_trust_revision)
+        return int(revision)
 
     async def import_hubs(self, chunks: AsyncIterator[Sequence[Hub]], at: datetime) -> ImportCount:
         """Add hubs or replace their data, in one transaction and constant memory."""
@@ -155,6 +153,10 @@ class SqlRegister:
                 await connection.execute(delete(imported))
                 await connection.commit()
         return counted
+
+
+def _trust_revision(_dialect: SqlDialect) -> Select[tuple[int]]:
+    return select(counters.c.value).where(counters.c.name == "trust")
 
 
 def _numbered(chunk: Sequence[Hub], first: int) -> Iterable[Sequence[object]]:

@@ -1,9 +1,10 @@
 """Transactions: one that reads, one that writes, and the errors of both in the service's words."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
-from sqlalchemy import Table
+from sqlalchemy import Executable, Table
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -30,6 +31,7 @@ class Database:
         self.known_lanes: set[str] = set()  # lanes are never deleted: what was there once need not be put in again
         self.witnesses = Witnesses()
         self._reader = engine.execution_options(**dialect.reading)
+        self._glancer = engine.execution_options(**dialect.glancing)
         self._writer = engine.execution_options(**dialect.writing)
 
     @contextmanager
@@ -61,8 +63,9 @@ class Database:
                 await self.dialect.begin(connection, probing=probing)
             except BaseException as error:
                 await connection.close()
-                if is_last or not (isinstance(error, DBAPIError) and error.connection_invalidated):
+                if is_last or not self.dialect.is_lost(error):
                     raise
+                await self.engine.dispose()  # the other ones that wait to be used are hardly better
             else:
                 return connection
         raise AssertionError  # the last try returns or raises
@@ -90,3 +93,9 @@ class Database:
         with self.guard():
             async with self._reader.connect() as connection:
                 yield connection
+
+    async def glance(self, build: Callable[..., Executable]) -> Sequence[Any]:
+        """Read by one statement alone, which needs no transaction; see `SqlDialect.run`."""
+        with self.guard():
+            async with self._glancer.connect() as connection:
+                return await self.dialect.run(connection, build)

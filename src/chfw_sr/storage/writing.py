@@ -47,13 +47,13 @@ async def write(connection: AsyncConnection, dialect: SqlDialect, pending: Pendi
 async def _write_nominations(connection: AsyncConnection, dialect: SqlDialect, pending: Pending) -> None:
     """Let rows go first: a hub that was withdrawn and nominated again begins anew."""
     if pending.gone:
-        await connection.execute(dialect.once(_delete_rows), dialect.giving("gone", _ROW, sorted(pending.gone)))
+        await dialect.run(connection, _delete_rows, dialect.giving("gone", _ROW, sorted(pending.gone)))
     if pending.withdrawn:
         withdrawn = dialect.giving("withdrawn", _ROW, sorted(pending.withdrawn))
-        await connection.execute(dialect.once(_withdraw), withdrawn)
+        await dialect.run(connection, _withdraw, withdrawn)
     if pending.nominated:
         data = [(*row, *nominated) for row, nominated in sorted(pending.nominated.items(), key=_row)]
-        await connection.execute(dialect.once(_nominate), dialect.giving("nominated", _NOMINATION, data))
+        await dialect.run(connection, _nominate, dialect.giving("nominated", _NOMINATION, data))
 
 
 def _row(item: tuple[Any, Any]) -> Any:

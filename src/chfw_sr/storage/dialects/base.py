@@ -1,7 +1,7 @@
 """What the store asks of a database, whichever it is."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar, TypeAlias, TypeVar
 
@@ -10,6 +10,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Dialect,
+    Executable,
     FromClause,
     Insert,
     Select,
@@ -23,6 +24,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.schema import CreateTable
 from sqlalchemy.sql.dml import ReturningDelete
 from sqlalchemy.sql.expression import ColumnClause
+
+from .prepared import written
 
 Upsert: TypeAlias = sqlite.Insert | postgresql.Insert
 
@@ -41,6 +44,9 @@ class SqlDialect(ABC):
 
     reading: ClassVar[Mapping[str, object]]
     """Execution options of a transaction that only reads: it sees one moment."""
+
+    glancing: ClassVar[Mapping[str, object]]
+    """Execution options of a single statement that only reads."""
 
     writing: ClassVar[Mapping[str, object]]
     """Execution options of a transaction that writes."""
@@ -64,6 +70,24 @@ class SqlDialect(ABC):
             self._built[key] = build(self, *given)
         built: Built = self._built[key]
         return built
+
+    async def run(
+        self,
+        connection: AsyncConnection,
+        build: Callable[..., Executable],
+        parameters: Mapping[str, Any] | None = None,
+        *given: Hashable,
+    ) -> Sequence[Any]:
+        """Execute a statement that is built only once; give its rows, of which each value has a name.
+
+        Args:
+            connection: in a transaction.
+            build: makes the statement; see `once`.
+            parameters: those that the statement has no values of.
+            given: what else `build` takes.
+        """
+        found = await connection.execute(self.once(build, *given), parameters)
+        return found.all() if found.returns_rows else ()
 
     @abstractmethod
     def create_engine(self, url: URL) -> AsyncEngine:
@@ -224,6 +248,10 @@ class SqlDialect(ABC):
         """See to it that one migration runs at a time."""
 
     @abstractmethod
+    def is_lost(self, error: BaseException) -> bool:
+        """Tell whether this error means that the connection is of no use any more; another one may be."""
+
+    @abstractmethod
     def is_transient(self, error: BaseException) -> bool:
         """Tell whether this error means: busy or away, try again later."""
 
@@ -276,14 +304,5 @@ def encode(
     if not rows or not any(encoders):
         return rows
     turned = zip(*rows, strict=True)
-    encoded = [one if code is None else _encoded(code, one) for code, one in zip(encoders, turned, strict=True)]
+    encoded = [one if code is None else written(code, one) for code, one in zip(encoders, turned, strict=True)]
     return list(zip(*encoded, strict=True))
-
-
-def _encoded(encode_one: Callable[[Any], Any], values: Iterable[Any]) -> Iterator[Any]:
-    """Encode the values of a column; the same object again, such as the time of a batch, only once."""
-    last, encoded = None, encode_one(None)
-    for value in values:
-        if value is not last:
-            last, encoded = value, encode_one(value)
-        yield encoded

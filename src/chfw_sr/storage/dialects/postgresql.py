@@ -1,7 +1,7 @@
 """PostgreSQL through asyncpg."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any, ClassVar
@@ -15,8 +15,10 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Dialect,
+    Executable,
     FromClause,
     Insert,
+    Integer,
     Select,
     Table,
     Text,
@@ -39,6 +41,7 @@ from sqlalchemy.sql.expression import ColumnClause
 from chfw_sr.storage.columns import Instant
 
 from .base import SqlDialect, Upsert, encode, original_of, places
+from .prepared import Prepared
 
 _BLOCK = 2**16
 """Outbox ids that one step of PostgreSQL's sequence stands for."""
@@ -46,27 +49,34 @@ _BLOCK = 2**16
 _COPY_FROM = 32
 """Rows from which COPY beats INSERT."""
 
-_PROBING = "SELECT " + ", ".join(
-    f"set_config('enable_{way}', 'off', true)" for way in ("seqscan", "bitmapscan", "hashjoin", "mergejoin")
+_BEGIN = "BEGIN"
+_PROBING = "; ".join(
+    (_BEGIN, *(f"SET LOCAL enable_{way} = off" for way in ("seqscan", "bitmapscan", "hashjoin", "mergejoin")))
 )
-"""Begins a transaction that finds its rows by probing indexes."""
-
-_RESERVE = text("SELECT nextval('outbox_block_seq') FROM generate_series(1, :steps)")
+"""Begins a transaction that finds its rows by probing indexes; goes to the server in one piece."""
 
 _MIGRATION_LOCK = 0x63686677  # "chfw"
 
 
 class PostgreSQL(SqlDialect):
-    """PostgreSQL through asyncpg."""
+    """PostgreSQL through asyncpg.
 
-    reading: ClassVar[Mapping[str, object]] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-    writing: ClassVar[Mapping[str, object]] = {"isolation_level": "READ COMMITTED"}
+    The beginning and the end of a transaction are ours: SQLAlchemy, which would begin with the first of its own
+    statements, takes the connection for one that commits each by itself, and tells us when to say what.
+    """
+
+    reading: ClassVar[Mapping[str, object]] = {"chfw_begin": "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"}
+    glancing: ClassVar[Mapping[str, object]] = {"chfw_begin": ""}
+    writing: ClassVar[Mapping[str, object]] = {"chfw_begin": _BEGIN}
     single_writer: ClassVar[bool] = False
 
     _types: Dialect = postgresql.asyncpg.dialect()  # type: ignore[no-untyped-call]
 
-    _TRANSIENT_CLASSES = ("08", "40", "53", "57", "58")
-    """Connection, rollback (serialisation, deadlock), resources, intervention, system."""
+    _LOST_CLASSES = ("08", "57P")
+    """Connection, and what an administrator or a crash does to it."""
+
+    _TRANSIENT_CLASSES = ("40", "53", "57", "58")
+    """Rollback (serialisation, deadlock), resources, intervention, system."""
 
     _LOCK_NOT_AVAILABLE = "55P03"
     _UNIQUE_VIOLATION = "23505"
@@ -81,7 +91,9 @@ class PostgreSQL(SqlDialect):
             "work_mem": "32MB",  # a list of 50,000 hubs is hashed, whatever is estimated
         }
         engine = create_async_engine(
-            url.set(drivername="postgresql+asyncpg"), connect_args={"server_settings": settings, "timeout": 10}
+            url.set(drivername="postgresql+asyncpg"),
+            connect_args={"server_settings": settings, "timeout": 10},
+            isolation_level="AUTOCOMMIT",
         )
 
         @event.listens_for(engine.sync_engine, "checkout")
@@ -89,8 +101,29 @@ class PostgreSQL(SqlDialect):
             # To ask the server (`pool_pre_ping`) would cost each transaction three round trips.
             if adapted.driver_connection.is_closed():
                 raise exc.DisconnectionError("the server closed the connection")
+            if adapted.driver_connection.is_in_transaction():
+                raise exc.DisconnectionError("it was left amid a transaction")
 
+        event.listen(engine.sync_engine, "begin", _begin)
+        event.listen(engine.sync_engine, "commit", _commit)
+        event.listen(engine.sync_engine, "rollback", _roll_back)
         return engine
+
+    async def run(
+        self,
+        connection: AsyncConnection,
+        build: Callable[..., Executable],
+        parameters: Mapping[str, Any] | None = None,
+        *given: Hashable,
+    ) -> Sequence[Any]:
+        """Go straight to the driver."""
+        prepared = self.once(_prepare, build, *given)
+        arguments = prepared.arguments(parameters or {})
+        known = connection.sync_connection
+        assert known is not None
+        for hear in known.engine.dispatch.before_cursor_execute:  # who listens hears of these, too
+            hear(known, None, prepared.sql, tuple(arguments), None, False)
+        return prepared.rows(await _driver(known).fetch(prepared.sql, *arguments))
 
     def given(self, name: str, columns: Sequence[ColumnClause[Any]]) -> FromClause:
         """Name a table, through `unnest`."""
@@ -141,13 +174,14 @@ class PostgreSQL(SqlDialect):
         return query.with_for_update(skip_locked=skip_locked, of=of)
 
     async def begin(self, connection: AsyncConnection, *, probing: bool = False) -> None:
-        """Begin with a statement: the driver sends BEGIN with the first."""
+        """Say so to the server."""
+        if probing:
+            await connection.execution_options(chfw_begin=_PROBING)
         await connection.begin()
-        await connection.exec_driver_sql(_PROBING if probing else "SELECT 1")
 
     async def sweep(self, engine: AsyncEngine, targets: Sequence[Table]) -> None:
         """Vacuum them, unless somebody does already; a role that does not own them gets a warning from the server."""
-        async with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        async with engine.connect() as connection:
             names = ", ".join(target.name for target in targets)
             await connection.exec_driver_sql(f"VACUUM (SKIP_LOCKED, INDEX_CLEANUP ON, TRUNCATE OFF) {names}")
 
@@ -157,14 +191,13 @@ class PostgreSQL(SqlDialect):
         """Take advisory locks, shared or exclusive, all in one order."""
         keys = {_model_key(model): False for model in shared} | {_model_key(model): True for model in owned}
         if keys:
-            given = self.giving("models", _MODELS, sorted(keys.items()))
-            await connection.execute(self.once(_lock_models), given)
+            await self.run(connection, _lock_models, self.giving("models", _MODELS, sorted(keys.items())))
 
     async def reserve(self, connection: AsyncConnection, count: int) -> int:
         """Take steps of a sequence, each of which stands for a block of ids; for more than one, adjacent steps."""
         steps = -(-count // _BLOCK)
         while True:
-            taken = (await connection.scalars(_RESERVE, {"steps": steps})).all()
+            taken = [number for (number,) in await self.run(connection, _reserve, {"steps": steps})]
             if taken[-1] - taken[0] == steps - 1:
                 return int(taken[0]) * _BLOCK
 
@@ -174,13 +207,13 @@ class PostgreSQL(SqlDialect):
         """Use COPY for many rows."""
         if len(rows) < _COPY_FROM:
             if rows:
-                values = [dict(zip(columns, row, strict=True)) for row in rows]
-                await connection.execute(target.insert(), values)
+                named = [target.c[name] for name in columns]
+                await self.run(connection, _insert, self.giving("rows", named, rows), target, tuple(columns))
             return
-        driver = (await connection.get_raw_connection()).driver_connection
-        assert isinstance(driver, asyncpg.Connection)
+        known = connection.sync_connection
+        assert known is not None
         records = encode([target.c[name] for name in columns], rows, self._types)
-        await driver.copy_records_to_table(target.name, records=records, columns=columns)
+        await _driver(known).copy_records_to_table(target.name, records=records, columns=columns)
 
     async def owns(self, connection: AsyncConnection, target: Table) -> bool:
         """Ask for the owner's role."""
@@ -205,25 +238,93 @@ class PostgreSQL(SqlDialect):
         by: ColumnElement[str],
     ) -> Mapping[str, int]:
         """Do it in one statement."""
-        found = await connection.execute(self.once(_move, build, gather, by.name), {**given, **told})
-        return dict(tuple(row) for row in found)
+        found = await self.run(connection, _move, {**given, **told}, build, gather, by.name)
+        return {lane: number for lane, number in found}  # noqa: C416 - rows are no pairs to mypy
 
     def migration_lock(self, connection: Connection) -> None:
         """Take an advisory lock for the transaction."""
         connection.execute(select(func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
 
-    def is_transient(self, error: BaseException) -> bool:
+    def is_lost(self, error: BaseException) -> bool:
         """Look at the SQLSTATE; an error of the network has none."""
-        if isinstance(error, exc.TimeoutError | OSError | TimeoutError | asyncpg.InterfaceError):
+        if isinstance(error, OSError | TimeoutError | asyncpg.InterfaceError):
             return True
         if isinstance(error, exc.DBAPIError) and error.connection_invalidated:
             return True
-        state = getattr(original_of(error), "sqlstate", None) or ""
+        return _state(error).startswith(self._LOST_CLASSES)
+
+    def is_transient(self, error: BaseException) -> bool:
+        """Look at the SQLSTATE, besides."""
+        if isinstance(error, exc.TimeoutError | asyncpg.InvalidCachedStatementError) or self.is_lost(error):
+            return True
+        state = _state(error)
         return state.startswith(self._TRANSIENT_CLASSES) or state == self._LOCK_NOT_AVAILABLE
 
     def is_duplicate(self, error: BaseException) -> bool:
         """Look at the SQLSTATE."""
-        return getattr(original_of(error), "sqlstate", None) == self._UNIQUE_VIOLATION
+        return _state(error) == self._UNIQUE_VIOLATION
+
+
+def _driver(connection: Connection) -> "asyncpg.Connection[Any]":
+    """Give the driver's own connection."""
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, asyncpg.Connection)
+    return driver
+
+
+def _begin(connection: Connection) -> None:
+    statement = connection.get_execution_options().get("chfw_begin")
+    if statement:
+        _say(connection, statement)
+
+
+def _commit(connection: Connection) -> None:
+    """Commit; the server rolls a transaction back in which a statement had failed, and says so in passing.
+
+    Raises:
+        RuntimeError: if it did: whoever passed over a failure must not take this for done.
+    """
+    if _driver(connection).is_in_transaction() and (done := _say(connection, "COMMIT")) != "COMMIT":
+        raise RuntimeError(f"a transaction in which a statement had failed was committed: {done}")
+
+
+def _roll_back(connection: Connection) -> None:
+    """Roll back; a connection that cannot is ended, and the server does it."""
+    if connection.invalidated:
+        return
+    driver = _driver(connection)
+    if driver.is_closed() or not driver.is_in_transaction():
+        return
+    try:
+        _say(connection, "ROLLBACK")
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        driver.terminate()
+
+
+def _say(connection: Connection, statement: str) -> str:
+    """Have the driver send text to the server as it is, and wait for its word, in SQLAlchemy's greenlet."""
+    adapted: Any = connection.connection.dbapi_connection
+    said: str = adapted.run_async(lambda driver: driver.execute(statement))
+    return said
+
+
+def _state(error: BaseException) -> str:
+    """Give the SQLSTATE, where there is one."""
+    return getattr(original_of(error), "sqlstate", None) or ""
+
+
+def _prepare(dialect: "PostgreSQL", build: Callable[..., Any], *given: Hashable) -> Prepared:
+    return Prepared(build(dialect, *given), dialect._types)  # noqa: SLF001 - its own
+
+
+def _reserve(_dialect: SqlDialect) -> Select[Any]:
+    steps = func.generate_series(1, bindparam("steps", type_=Integer)).table_valued("step")
+    return select(func.nextval(literal_column("'outbox_block_seq'"))).select_from(steps)
+
+
+def _insert(dialect: SqlDialect, target: Table, columns: Sequence[str]) -> Insert:
+    given = dialect.given("rows", [target.c[name] for name in columns])
+    return target.insert().from_select(list(columns), select(*(given.c[name] for name in columns)))
 
 
 _MODELS = (column("key", postgresql.BIGINT), column("own", Boolean))

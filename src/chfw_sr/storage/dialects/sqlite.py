@@ -48,6 +48,7 @@ class SQLite(SqlDialect):
     """SQLite through aiosqlite."""
 
     reading: ClassVar[Mapping[str, object]] = {"chfw_begin": "BEGIN"}
+    glancing: ClassVar[Mapping[str, object]] = reading
     writing: ClassVar[Mapping[str, object]] = {"chfw_begin": "BEGIN IMMEDIATE"}
     single_writer: ClassVar[bool] = True
 
@@ -217,6 +218,10 @@ class SQLite(SqlDialect):
 
     def migration_lock(self, connection: Connection) -> None:
         """Do nothing: this is the only writer."""
+
+    def is_lost(self, error: BaseException) -> bool:  # noqa: ARG002 - the port's
+        """Say no: there is nobody at the other end."""
+        return False
 
     def is_transient(self, error: BaseException) -> bool:
         """Look at SQLite's primary result code."""

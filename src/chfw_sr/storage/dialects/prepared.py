@@ -1,0 +1,112 @@
+"""Statements that go to asyncpg without a way through SQLAlchemy: it writes them once, and is left out from then on.
+
+What SQLAlchemy does each time a statement is executed (parameters, a context, a cursor, a result, and a greenlet around
+all of it) costs two to three times what the driver does. A statement that was built once is here turned into its text,
+the order of its parameters and what makes rows of the driver's records; the types are SQLAlchemy's own, so a value is
+written and read as ever.
+"""
+
+from collections import namedtuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, TypeAlias
+
+from sqlalchemy import ARRAY, Dialect, Select
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.sql.dml import UpdateBase
+from sqlalchemy.types import TypeEngine
+
+Statement: TypeAlias = Select[Any] | UpdateBase
+Code = Callable[[Any], Any]
+
+_PLAIN: Final = object()
+
+
+class Prepared:
+    """A statement with its parameters' order and its rows' form.
+
+    Args:
+        statement: built once; every parameter without a value is given each time.
+        dialect: asyncpg's.
+
+    Attributes:
+        sql: its text.
+    """
+
+    def __init__(self, statement: Statement, dialect: Dialect) -> None:
+        compiled = statement.compile(dialect=dialect)
+        given = {name for name, bind in compiled.binds.items() if bind.required}
+        expanded = compiled.construct_expanded_state(dict.fromkeys(given))
+        names: Sequence[str] = expanded.positiontup or ()
+        self.sql = expanded.statement
+        self._given = [
+            (place, name, _writer(compiled.binds[name].type, dialect))
+            for place, name in enumerate(names)
+            if name in given
+        ]
+        self._arguments = [expanded.parameters[name] for name in names]
+        for place, name in enumerate(names):
+            if name not in given and (write := expanded.processors.get(name)):
+                self._arguments[place] = write(self._arguments[place])
+        columns = list(statement.exported_columns)
+        readers = [(place, _reader(each.type, dialect)) for place, each in enumerate(columns)]
+        self._readers = [(place, read) for place, read in readers if read is not None]
+        self._row = _rows_of([getattr(each, "name", "") for each in columns])
+
+    def arguments(self, parameters: Mapping[str, Any]) -> list[Any]:
+        """Give the driver's arguments, in order.
+
+        Args:
+            parameters: at least all that have no value of their own.
+        """
+        arguments = self._arguments.copy()
+        for place, name, write in self._given:
+            value = parameters[name]
+            arguments[place] = value if write is None else write(value)
+        return arguments
+
+    def rows(self, records: Iterable[Sequence[Any]]) -> list[Any]:
+        """Give rows, whose values have names, of the driver's records."""
+        if not self._readers:
+            return list(map(self._row, records))
+        rows = []
+        for record in records:
+            values = list(record)
+            for place, read in self._readers:
+                values[place] = read(values[place])
+            rows.append(self._row(values))
+        return rows
+
+
+def _rows_of(names: Sequence[str]) -> Code:
+    """Give what makes tuples of which each value has a name, as SQLAlchemy's rows have."""
+    kind: Any = namedtuple("Row", names, rename=True)  # type: ignore[misc]  # noqa: PYI024 - the names vary
+    kind._mapping = property(kind._asdict)
+    make: Code = kind._make
+    return make
+
+
+def _writer(kind: TypeEngine[Any], dialect: Dialect) -> Code | None:
+    """Give what turns a value into what the driver takes; None if that is the same."""
+    if not isinstance(kind, ARRAY | postgresql.ARRAY):
+        return kind.dialect_impl(dialect).bind_processor(dialect)
+    write = kind.item_type.dialect_impl(dialect).bind_processor(dialect)
+    if write is None:
+        return None
+
+    def write_all(values: Sequence[Any]) -> list[Any]:
+        return list(written(write, values))
+
+    return write_all
+
+
+def written(write: Code, values: Iterable[Any]) -> Iterable[Any]:
+    """Write values; the same object again, such as the time of a batch, only once."""
+    last, known = _PLAIN, None
+    for value in values:
+        if value is not last:
+            last, known = value, write(value)
+        yield known
+
+
+def _reader(kind: TypeEngine[Any], dialect: Dialect) -> Code | None:
+    return kind.dialect_impl(dialect).result_processor(dialect, None)
