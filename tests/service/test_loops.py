@@ -95,8 +95,13 @@ class FakeConsumer:
 
 
 class FakeProcessor:
+    """Takes in whatever it is given; what settles it is told."""
+
     def __init__(self, process) -> None:
-        self.process = process
+        self.settle = process
+
+    async def take(self, deliveries):
+        return deliveries
 
 
 def batch(*tags: int) -> list[Delivery]:
@@ -144,16 +149,77 @@ async def test_stop_before_the_beginning_takes_nothing(stop) -> None:
     assert consumer.batches == [batch(1)]
 
 
-async def test_a_batch_in_hand_is_finished_after_stop(stop) -> None:
-    consumer = FakeConsumer(batch(1), batch(2))
+async def test_batches_in_hand_are_finished_after_stop(stop) -> None:
+    """The one that is settled, and the one that was received meanwhile; no other is received."""
+    consumer = FakeConsumer(batch(1), batch(2), batch(3))
 
     async def process(deliveries):
         stop.set()
         await asyncio.sleep(0)
 
     await consumed(consumer, process, stop)
-    assert consumer.acknowledged == [batch(1)]
-    assert consumer.batches == [batch(2)]
+    assert consumer.acknowledged == [batch(1), batch(2)]
+    assert consumer.batches == [batch(3)]
+
+
+class SlowProcessor:
+    """Notes what it does; settles only as it is let."""
+
+    def __init__(self) -> None:
+        self.order: list[str] = []
+        self.taken = asyncio.Semaphore(0)
+        self.may_settle = asyncio.Event()
+
+    async def take(self, deliveries):
+        self.order.append(f"take {deliveries[0].tag}")
+        self.taken.release()
+        return deliveries
+
+    async def settle(self, taken):
+        self.order.append(f"begin {taken[0].tag}")
+        await self.may_settle.wait()
+        self.order.append(f"end {taken[0].tag}")
+
+
+async def test_the_next_batch_is_taken_in_while_one_is_settled_and_settled_after_it(stop) -> None:
+    consumer, processor = FakeConsumer(batch(1), batch(2), batch(3)), SlowProcessor()
+    consuming = asyncio.create_task(loops.consume(consumer, processor, batch=7, wait_seconds=0.5, stop=stop))
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        for _ in range(2):
+            await processor.taken.acquire()
+        assert processor.order == ["take 1", "begin 1", "take 2"]
+        assert consumer.batches == [batch(3)], "no more than one waits for its turn"
+        processor.may_settle.set()
+        await consumer.waiting.wait()
+        stop.set()
+        await consuming
+    settled = [each for each in processor.order if not each.startswith("take")]
+    assert settled == [f"{step} {tag}" for tag in (1, 2, 3) for step in ("begin", "end")]
+    assert consumer.acknowledged == [batch(1), batch(2), batch(3)]
+
+
+async def test_a_loop_that_is_cancelled_cuts_short_what_it_settles(stop) -> None:
+    consumer, processor = FakeConsumer(batch(1)), SlowProcessor()
+    consuming = asyncio.create_task(loops.consume(consumer, processor, batch=7, wait_seconds=0.5, stop=stop))
+    await asyncio.wait_for(consumer.waiting.wait(), PATIENCE_SECONDS)
+    consuming.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await consuming
+    assert processor.order == ["take 1", "begin 1"]
+    assert consumer.acknowledged == []
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_a_defect_that_comes_late_ends_a_loop_that_waits_for_messages(stop) -> None:
+    consumer = FakeConsumer(batch(1))
+
+    async def process(deliveries):
+        await consumer.waiting.wait()
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await consumed(consumer, process, stop)
+    assert consumer.cancelled
 
 
 async def test_a_lost_connection_is_waited_for(stop) -> None:
@@ -182,11 +248,11 @@ async def test_what_cannot_be_processed_before_the_end_is_left_unacknowledged(st
 
 async def test_an_acknowledgement_that_is_lost_does_not_process_again(stop) -> None:
     watcher = Watcher()
-    consumer = FakeConsumer(batch(1), batch(1), acknowledging=[Unavailable("gone"), None])
-    process = Scripted(None, None, stop=stop)
+    consumer = FakeConsumer(batch(1), batch(2), batch(1), batch(2), acknowledging=[Unavailable("gone"), None, None])
+    process = Scripted(None, None, None, stop=stop)
     await consumed(consumer, process, stop, observer=watcher)
-    assert len(process.calls) == 2, "once for each time that it came"
-    assert consumer.acknowledged == [batch(1)]
+    assert process.calls == [(batch(1),), (batch(1),), (batch(2),)], "what was received with it comes again, too"
+    assert consumer.acknowledged == [batch(1), batch(2)]
     assert watcher.retries == ["acknowledging"]
 
 
@@ -238,7 +304,7 @@ async def test_a_consumer_that_waits_is_not_stuck_and_one_that_works_is_watched(
     watcher = Watcher()
     consumer = FakeConsumer(batch(1))
     await consumed(consumer, Scripted(None, stop=stop), stop, observer=watcher)
-    assert watcher.waiting == [Loop.CONSUMER]
+    assert watcher.waiting == [Loop.CONSUMER] * 2, "before it, and after"
     assert watcher.rounds == [Loop.CONSUMER]
 
 

@@ -10,13 +10,13 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from chfw_sr.portions import portions
 
 from .observer import Loop, Observer, Unobserved
 from .ports import Consumer, Delivery, Unavailable
-from .processor import Processor
+from .processor import Batch, Processor
 from .relay import Relay
 
 logger = logging.getLogger(__name__)
@@ -89,12 +89,26 @@ async def _until(event: asyncio.Event, seconds: float) -> None:
         pass
 
 
-async def _unless(stop: asyncio.Event, work: Awaitable[Result]) -> Result | None:
-    """Await `work`, or None if `stop` comes first; `work` is cancelled then."""
+async def _unless(
+    stop: asyncio.Event, work: Awaitable[Result], beside: "asyncio.Future[Any] | None" = None
+) -> Result | None:
+    """Await `work`, or None if `stop` comes first; `work` is cancelled then.
+
+    Args:
+        stop: set from outside.
+        work: what to wait for.
+        beside: goes on meanwhile; what it raises is raised at once.
+    """
     working = asyncio.ensure_future(work)
     stopping = asyncio.ensure_future(stop.wait())
     try:
-        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        while not (working.done() or stopping.done()):
+            awaited: set[asyncio.Future[Any]] = {working, stopping}
+            if beside is not None and not beside.done():
+                awaited.add(beside)
+            await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
+            if beside is not None and beside.done():
+                beside.result()
         return working.result() if working.done() else None
     finally:
         for task in (working, stopping):
@@ -127,47 +141,127 @@ async def consume(
     """
     observer = observer or Unobserved()
     receiving = Backoff("receiving", Loop.CONSUMER, stop, observer)
-    processing = Backoff("processing", Loop.CONSUMER, stop, observer)
-    acknowledging = Backoff("acknowledging", Loop.CONSUMER, stop, observer)
-
-    async def process(deliveries: Sequence[Delivery]) -> None:
-        await before()
-        await processor.process(deliveries)
-
-    while not stop.is_set():
-        observer.waits(Loop.CONSUMER)
-        try:
-            deliveries = await _unless(stop, consumer.receive(batch, wait_seconds)) or ()
-        except Unavailable as error:
-            await receiving.pause(error)
-            continue
-        receiving.succeeded()
-        for portion in portions(deliveries, PORTION_OCTETS, lambda each: len(each.octets)):
-            observer.came_round(Loop.CONSUMER)
-            if not await _see_through(partial(process, portion), processing, stop):
-                logger.info("%d message(s) or more are left unacknowledged; they come again", len(portion))
-                return
-            done()
+    taking = Backoff("processing", Loop.CONSUMER, stop, observer)
+    settling = _Settling(consumer, processor, stop, done, before, observer)
+    try:
+        while not stop.is_set():
+            settling.others_wait(True)
             try:
-                await consumer.acknowledge(portion)
-                acknowledging.succeeded()
-            except Unavailable as error:  # all is committed: what comes again is a repeat; the other portions, too
-                await acknowledging.pause(error)
-                break
+                deliveries = await _unless(stop, consumer.receive(batch, wait_seconds), settling.under_way) or ()
+            except Unavailable as error:
+                await receiving.pause(error)
+                continue
+            finally:
+                settling.others_wait(False)
+            receiving.succeeded()
+            for portion in portions(deliveries, PORTION_OCTETS, lambda each: len(each.octets)):
+                observer.came_round(Loop.CONSUMER)
+                taken = await _see_through(partial(processor.take, portion), taking, stop)
+                if taken is None or not await settling.begin(portion, taken):
+                    break
+    except asyncio.CancelledError:
+        settling.cancel()
+        raise
+    finally:
+        await settling.finish()
 
 
-async def _see_through(work: Callable[[], Awaitable[None]], backoff: Backoff, stop: asyncio.Event) -> bool:
-    """Do something however often that takes; False if the service is to stop before it was possible."""
+class _Settling:
+    """Settles a portion while the next one is received and taken in; one after the other, in order.
+
+    Args:
+        consumer: acknowledges it.
+        processor: settles it.
+        stop: set from outside.
+        done: called after each portion.
+        before: awaited before a portion is settled.
+        observer: is told of every retry.
+
+    Attributes:
+        under_way: the portion that is being settled now, or was last.
+    """
+
+    def __init__(
+        self,
+        consumer: Consumer,
+        processor: Processor,
+        stop: asyncio.Event,
+        done: Callable[[], None],
+        before: Callable[[], Awaitable[None]],
+        observer: Observer,
+    ) -> None:
+        self.under_way: asyncio.Task[bool] | None = None
+        self._consumer = consumer
+        self._processor = processor
+        self._stop = stop
+        self._done = done
+        self._before = before
+        self._observer = observer
+        self._settling = Backoff("processing", Loop.CONSUMER, stop, observer)
+        self._acknowledging = Backoff("acknowledging", Loop.CONSUMER, stop, observer)
+        self._others_wait = False
+
+    def others_wait(self, wait: bool) -> None:
+        """Learn whether the loop has nothing else to do: it waits for messages, then, once nothing is under way."""
+        self._others_wait = wait
+        self._rest()
+
+    def _rest(self) -> None:
+        if self._others_wait and (self.under_way is None or self.under_way.done()):
+            self._observer.waits(Loop.CONSUMER)
+
+    async def begin(self, portion: Sequence[Delivery], taken: Batch) -> bool:
+        """Wait for the portion before, and begin with this one; False if the one before says that nothing may follow.
+
+        That is so if the service is to stop, or if what follows comes again in any case.
+        """
+        if not await self.finish():
+            return False
+        self.under_way = asyncio.create_task(self._see_off(portion, taken))
+        self.under_way.add_done_callback(lambda _: self._rest())
+        return True
+
+    def cancel(self) -> None:
+        """Cut short what is under way; it comes again."""
+        if self.under_way is not None:
+            self.under_way.cancel()
+
+    async def finish(self) -> bool:
+        """Wait until nothing is under way; give whether more may follow."""
+        under_way, self.under_way = self.under_way, None
+        return True if under_way is None else await under_way
+
+    async def _see_off(self, portion: Sequence[Delivery], taken: Batch) -> bool:
+        async def settle() -> bool:
+            await self._before()
+            await self._processor.settle(taken)
+            return True
+
+        if not await _see_through(settle, self._settling, self._stop):
+            logger.info("%d message(s) or more are left unacknowledged; they come again", len(portion))
+            return False
+        self._done()
+        try:
+            await self._consumer.acknowledge(portion)
+            self._acknowledging.succeeded()
+        except Unavailable as error:  # all is committed: what comes again is a repeat; what follows comes again, too
+            await self._acknowledging.pause(error)
+            return False
+        return True
+
+
+async def _see_through(work: Callable[[], Awaitable[Result]], backoff: Backoff, stop: asyncio.Event) -> Result | None:
+    """Do something however often that takes; None if the service is to stop before it was possible."""
     while True:
         try:
-            await work()
+            result = await work()
         except Unavailable as error:
             if stop.is_set():
-                return False
+                return None
             await backoff.pause(error)
         else:
             backoff.succeeded()
-            return True
+            return result
 
 
 async def relay(

@@ -1,16 +1,17 @@
 """The sentence: octets → parsed → valid → verified → typed request → decision → rows and alerts in one transaction.
 
 A batch of deliveries is one transaction. What is expensive (parsing, schema, signatures) happens off the event loop and
-before the transaction begins. If a batch fails by a defect of ours, its messages are taken one by one, each in its own
-transaction, so that only the one that fails suffers: it is quarantined, loudly. The caller acknowledges afterwards.
+before the transaction begins: `take` does it, while the batch before may still be in its transaction, and `settle` does
+the rest. If a batch fails by a defect of ours, its messages are taken one by one, each in its own transaction, so that
+only the one that fails suffers: it is quarantined, loudly. The caller acknowledges afterwards.
 """
 
 import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from structlog.contextvars import bound_contextvars
@@ -48,6 +49,23 @@ class _Taken:
     place: int
     delivery: Delivery
     intake: Attributed | Unattributed
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Deliveries that were taken in.
+
+    Attributes:
+        size: how many there are.
+        taken: those that the intake made something of.
+        defects: what it raised about the others, by their places: a defect of ours.
+        seconds: that it took.
+    """
+
+    size: int
+    taken: Sequence[_Taken]
+    defects: Mapping[int, tuple[Delivery, Exception]]
+    seconds: float
 
 
 class Processor:
@@ -99,29 +117,57 @@ class Processor:
         Raises:
             Unavailable: if the store is down or a race was lost; nothing happened, try again.
         """
+        return await self.settle(await self.take(deliveries))
+
+    async def take(self, deliveries: Sequence[Delivery]) -> Batch:
+        """Take a batch in: parse, validate, verify, read. Nothing is changed, and nothing refused yet.
+
+        Raises:
+            Unavailable: if the store, which knows whom we trust, is down.
+        """
         began = time.perf_counter()
-        outcomes = await self._process(deliveries)
-        self._observer.processed(outcomes, time.perf_counter() - began)
+        trust, now = await self._current_trust(), self._clock.now()
+        defects: dict[int, tuple[Delivery, Exception]] = {}
+        intakes: dict[int, Attributed | Unattributed] = {}
+        try:
+            octets = [delivery.octets for delivery in deliveries]
+            intakes |= enumerate(await take_apart(self._intake, octets, trust, now))
+        except Exception:  # the intake knows no fault of theirs that it raises
+            logger.exception("the intake of %d message(s) failed; they are taken one by one", len(deliveries))
+            for place, delivery in enumerate(deliveries):
+                try:
+                    (intakes[place],) = await take_apart(self._intake, [delivery.octets], trust, now)
+                except Exception as error:
+                    logger.exception("a defect met an unnamed message; it is quarantined")
+                    defects[place] = delivery, error
+        taken = [
+            _Taken(place, deliveries[place], attribute(deliveries[place], each)) for place, each in intakes.items()
+        ]
+        return Batch(len(deliveries), taken, defects, time.perf_counter() - began)
+
+    async def settle(self, batch: Batch) -> list[Outcome]:
+        """Decide, change, and put into the outbox what is to be told; when this returns, everything is committed.
+
+        Returns:
+            One outcome a delivery, in their order.
+
+        Raises:
+            Unavailable: if the store is down or a race was lost; nothing happened, try again.
+        """
+        began = time.perf_counter()
+        now = self._clock.now()
+        settled = await self._settle_taken(batch.taken, now) if batch.taken else {}
+        for place, (delivery, error) in batch.defects.items():
+            settled[place] = await self._defect(delivery, error, now)
+        outcomes = [settled[place] for place in range(batch.size)]
+        self._observer.processed(outcomes, batch.seconds + time.perf_counter() - began)
         if dropped := sum(outcome.ending is Ending.DROPPED for outcome in outcomes):
             logger.warning("a flood that nobody can be held to: %d of %d messages were dropped", dropped, len(outcomes))
         for outcome in outcomes:
             _log(outcome)
         return outcomes
 
-    async def _process(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
-        now = self._clock.now()
-        trust = await self._current_trust()
-        octets = [delivery.octets for delivery in deliveries]
-        try:
-            intakes = await take_apart(self._intake, octets, trust, now)
-        except Exception as error:  # the intake knows no fault of theirs that it raises
-            if len(deliveries) > 1:
-                logger.exception("the intake of %d messages failed; they are taken one by one", len(deliveries))
-                return [outcome for one in deliveries for outcome in await self._process([one])]
-            logger.exception("a defect met an unnamed message; it is quarantined")
-            return [await self._defect(deliveries[0], error, now)]
-        senders = map(attribute, deliveries, intakes)
-        taken = [_Taken(*one) for one in zip(range(len(deliveries)), deliveries, senders, strict=True)]
+    async def _settle_taken(self, taken: Sequence[_Taken], now: datetime) -> dict[int, Outcome]:
         try:
             return await self._transact(taken, now)
         except Unavailable:
@@ -129,18 +175,17 @@ class Processor:
         except Exception:
             if len(taken) > 1:
                 logger.exception("a batch of %d failed; its messages are taken one by one", len(taken))
-        return [outcome for one in taken for outcome in await self._alone(one, now)]
+        return {one.place: await self._alone(one, now) for one in taken}
 
-    async def _alone(self, taken: _Taken, now: datetime) -> list[Outcome]:
-        taken = replace(taken, place=0)
+    async def _alone(self, taken: _Taken, now: datetime) -> Outcome:
         try:
-            return await self._transact([taken], now)
+            return (await self._transact([taken], now))[taken.place]
         except Unavailable:
             raise
         except Exception as error:
             with bound_contextvars(**concerns(taken.intake)):
                 logger.exception("a defect met %s; it is quarantined", taken.intake.request_id or "an unnamed message")
-            return [await self._defect(taken.delivery, error, now, taken.intake.request_id, taken.intake.srv)]
+            return await self._defect(taken.delivery, error, now, taken.intake.request_id, taken.intake.srv)
 
     async def _defect(
         self,
@@ -167,7 +212,7 @@ class Processor:
         self._mailed = await self._mailing_list.current(revision)
         return self._trust
 
-    async def _transact(self, taken: Sequence[_Taken], now: datetime) -> list[Outcome]:
+    async def _transact(self, taken: Sequence[_Taken], now: datetime) -> dict[int, Outcome]:
         outcomes: dict[int, Outcome] = {}
         turn = self._gate.open(now)
         async with self._store.begin() as work:
@@ -177,7 +222,7 @@ class Processor:
             await dispatch(work, told, now=now, dcc=self._dcc, signer=self._signer, mailed=self._mailed)
             await work.commit()
         turn.keep()
-        return [outcomes[one.place] for one in taken]
+        return outcomes
 
     async def _settle(self, work: UnitOfWork, batch: Sequence[_Taken], now: datetime, turn: Turn) -> dict[int, Outcome]:
         """Take messages that all have different RequestIDs, in order."""

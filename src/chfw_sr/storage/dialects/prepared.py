@@ -79,8 +79,8 @@ class Prepared:
 
 def _rows_of(names: Sequence[str]) -> Code:
     """Give what makes tuples of which each value has a name, as SQLAlchemy's rows have."""
-    kind: Any = namedtuple("Row", names, rename=True)  # type: ignore[misc]  # noqa: PYI024 - the names vary
-    kind._mapping = property(kind._asdict)
+    plain: Any = namedtuple("Row", names, rename=True)  # type: ignore[misc]  # noqa: PYI024 - the names vary
+    kind: Any = type("Row", (plain,), {"__slots__": (), "_mapping": property(plain._asdict)})
     make: Code = kind._make
     return make
 
