@@ -360,6 +360,7 @@ async def effort(store: SqlStore, caught: Caught) -> int:
     if store.database.engine.dialect.name == "sqlite":
         steps = itertools.count()
         with closing(sqlite3.connect(store.database.engine.url.database or "")) as connection:
+            connection.execute("BEGIN")  # and never commit: the driver begins by itself only where it sees no WITH
             connection.set_progress_handler(lambda: next(steps) < 0, 1)
             for statement, parameters in caught:
                 connection.execute(statement, parameters).fetchall()

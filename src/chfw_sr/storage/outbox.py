@@ -32,7 +32,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.sql.dml import ReturningDelete
+from sqlalchemy.sql.dml import ReturningDelete, ReturningUpdate
 
 from chfw_sr.service.ports import MAIL_LANES, OutboxMessage, OutboxStatus, Patience, furthest_lease
 
@@ -53,7 +53,6 @@ MOST_OCTETS = 32 * 2**20
 """Octets in one claim, but for the last message: a list of 50,000 hubs is more than a megabyte."""
 
 _HELD = (column("lane", KEY), column("claimed_to", BigInteger), column("claimed", Integer))
-_LEFT = (column("lane", KEY), column("left", Integer))
 _OURS = (column("lane", KEY), column("id", BigInteger))
 _CHOSEN = (column("place", Integer), column("id", BigInteger))
 
@@ -158,31 +157,19 @@ class SqlOutbox:
         if not messages:
             return 0
         dialect = self._database.dialect
+        given = {"claim": token, **dialect.giving("ours", _OURS, [(each.lane, each.id) for each in messages])}
         async with self._database.write(probing=True) as connection:
-            # From here on no other relay can take them over.
-            found = await dialect.run(connection, _held, {"claim": token})
-            held = {lane: (claimed_to, claimed) for lane, claimed_to, claimed in found}
-            names = ((each.lane, each.id) for each in messages)
-            ours = [(lane, number) for lane, number in names if lane in held and number <= held[lane][0]]
-            if not ours:
-                return 0
-            given = dialect.giving("ours", _OURS, ours)
             if status is OutboxStatus.READY:
                 return await self._give_back(connection, given, now + timedelta(seconds=rest_seconds))
             told = {"told_status": status.value, "told_at": now}
-            finished = await dialect.move(connection, _gone, _finish, given, told, outbox_pending.c.lane)
-            if finished:
-                left = [(lane, held[lane][1] - number) for lane, number in finished.items()]
-                await dialect.run(connection, _let_go, dialect.giving("named", _LEFT, left))
-        marked = sum(finished.values())
+            marked = await dialect.move(connection, _gone, (_finish, _let_go), given, told)
         self._unswept += marked
         return marked
 
     async def _give_back(self, connection: AsyncConnection, ours: Mapping[str, Any], until: datetime) -> int:
         """Count a failed attempt, and let the lanes rest; what else is claimed of them is given back with it."""
-        dialect, pending = self._database.dialect, outbox_pending.c
-        failed = update(outbox_pending).where(_named(dialect)).values(attempts=pending.attempts + 1)
-        touched = (await connection.scalars(failed.returning(pending.lane), ours)).all()
+        dialect = self._database.dialect
+        touched = [lane for (lane,) in await dialect.run(connection, _failed, ours)]
         given_back = update(lanes).where(dialect.among(lanes.c.lane, sorted(set(touched))))
         await connection.execute(given_back.values(token=None, leased_until=until, claimed_to=None, claimed=0))
         return len(touched)
@@ -298,16 +285,19 @@ def _hold(dialect: SqlDialect) -> Update:
     )
 
 
-def _held(dialect: SqlDialect) -> Select[Any]:
-    """Lock the lanes of a claim."""
-    mine = select(lanes.c.lane, lanes.c.claimed_to, lanes.c.claimed)
-    mine = mine.where(lanes.c.token == bindparam("claim", type_=KEY))
-    return dialect.for_update(mine.order_by(lanes.c.lane))
-
-
 def _named(dialect: SqlDialect) -> ColumnElement[bool]:
-    """Make the condition that a pending message is one of some."""
-    return dialect.named(outbox_pending, dialect.given("ours", _OURS))
+    """Make the condition that a pending message is one of some, and that its lane is still the claim's, and locked."""
+    held = select(lanes.c.lane, lanes.c.claimed_to).where(lanes.c.token == bindparam("claim", type_=KEY))
+    mine = dialect.locked(held.order_by(lanes.c.lane), "held")
+    ours = dialect.given("ours", _OURS)
+    within = and_(mine.c.lane == ours.c.lane, ours.c.id <= mine.c.claimed_to)
+    return dialect.named(outbox_pending, select(ours.c.lane, ours.c.id).join_from(ours, mine, within).subquery("named"))
+
+
+def _failed(dialect: SqlDialect) -> ReturningUpdate[Any]:
+    """Count a failed attempt."""
+    pending = outbox_pending.c
+    return update(outbox_pending).where(_named(dialect)).values(attempts=pending.attempts + 1).returning(pending.lane)
 
 
 def _gone(dialect: SqlDialect) -> ReturningDelete[Any]:
@@ -325,15 +315,15 @@ def _finish(dialect: SqlDialect, gone: FromClause) -> Insert:
     return outbox_finished.insert().from_select(columns, together.group_by(gone.c.attempts))
 
 
-def _let_go(dialect: SqlDialect) -> Update:
+def _let_go(_dialect: SqlDialect, gone: FromClause) -> Update:
     """Note how many messages of each lane are left to be marked; a lane with none is free."""
-    named = dialect.given("named", _LEFT)
-    some = named.c.left > 0
+    fewer = select(gone.c.lane, func.count().label("number")).group_by(gone.c.lane).subquery("fewer")
+    some = lanes.c.claimed > fewer.c.number
     return (
         update(lanes)
-        .where(lanes.c.lane == named.c.lane)
+        .where(lanes.c.lane == fewer.c.lane)
         .values(
-            claimed=named.c.left,
+            claimed=lanes.c.claimed - fewer.c.number,
             token=case((some, lanes.c.token)),
             leased_until=case((some, lanes.c.leased_until)),
             claimed_to=case((some, lanes.c.claimed_to)),

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Insert,
     Select,
     Table,
+    Update,
     exc,
     literal_column,
     select,
@@ -223,24 +224,26 @@ class SqlDialect(ABC):
         """
 
     @abstractmethod
+    def locked(self, query: Select[Any], name: str) -> FromClause:
+        """Name what a query finds, with its rows locked, for use in a statement that changes them."""
+
+    @abstractmethod
     async def move(
         self,
         connection: AsyncConnection,
         build: Callable[["SqlDialect"], ReturningDelete[Any]],
-        gather: Callable[["SqlDialect", FromClause], Insert],
+        follow: tuple[Callable[["SqlDialect", FromClause], Insert | Update], ...],
         given: Mapping[str, Any],
         told: Mapping[str, Any],
-        by: ColumnElement[str],
-    ) -> Mapping[str, int]:
-        """Delete rows and put what they come to elsewhere; give how many there were, by one of their columns.
+    ) -> int:
+        """Delete rows and carry out what follows from them; give how many there were.
 
         Args:
             connection: in a transaction.
             build: makes the statement that gives columns of what it deletes.
-            gather: makes the statement that inserts what it selects from these.
+            follow: each makes a statement that selects from these, or joins them; they touch different tables.
             given: the parameters of the one that deletes.
-            told: the parameters of the one that inserts.
-            by: one of the columns that are given.
+            told: the parameters of those that follow.
         """
 
     @abstractmethod

@@ -22,6 +22,7 @@ from sqlalchemy import (
     Select,
     Table,
     Text,
+    Update,
     bindparam,
     case,
     cast,
@@ -228,18 +229,21 @@ class PostgreSQL(SqlDialect):
         """Use `unnest`."""
         return func.unnest(numbers).table_valued(column("value", BigInteger), name=name).render_derived()
 
+    def locked(self, query: Select[Any], name: str) -> FromClause:
+        """Use FOR UPDATE in a WITH; what was changed meanwhile is seen as it has become."""
+        return query.with_for_update().cte(name)
+
     async def move(
         self,
         connection: AsyncConnection,
         build: Callable[[SqlDialect], ReturningDelete[Any]],
-        gather: Callable[[SqlDialect, FromClause], Insert],
+        follow: tuple[Callable[[SqlDialect, FromClause], Insert | Update], ...],
         given: Mapping[str, Any],
         told: Mapping[str, Any],
-        by: ColumnElement[str],
-    ) -> Mapping[str, int]:
+    ) -> int:
         """Do it in one statement."""
-        found = await self.run(connection, _move, {**given, **told}, build, gather, by.name)
-        return {lane: number for lane, number in found}  # noqa: C416 - rows are no pairs to mypy
+        ((number,),) = await self.run(connection, _move, {**given, **told}, build, follow)
+        return int(number)
 
     def migration_lock(self, connection: Connection) -> None:
         """Take an advisory lock for the transaction."""
@@ -340,11 +344,11 @@ def _lock_models(dialect: SqlDialect) -> Select[Any]:
 def _move(
     dialect: SqlDialect,
     build: Callable[[SqlDialect], ReturningDelete[Any]],
-    gather: Callable[[SqlDialect, FromClause], Insert],
-    by: str,
+    follow: Iterable[Callable[[SqlDialect, FromClause], Insert | Update]],
 ) -> Select[Any]:
     moved = build(dialect).cte("moved")
-    return select(moved.c[by], func.count()).group_by(moved.c[by]).add_cte(gather(dialect, moved).cte("put"))
+    steps = [make(dialect, moved).cte(f"step{number}") for number, make in enumerate(follow)]
+    return select(func.count()).select_from(moved).add_cte(*steps)
 
 
 def _array(one: ColumnClause[Any]) -> postgresql.ARRAY[Any]:

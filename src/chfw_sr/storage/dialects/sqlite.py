@@ -2,7 +2,6 @@
 
 import json
 import sqlite3
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
@@ -19,6 +18,7 @@ from sqlalchemy import (
     Select,
     Table,
     Text,
+    Update,
     bindparam,
     column,
     event,
@@ -201,20 +201,25 @@ class SQLite(SqlDialect):
         """Use `json_each`."""
         return func.json_each(numbers).table_valued(column("value", Integer), name=name)
 
+    def locked(self, query: Select[Any], name: str) -> FromClause:
+        """Leave it as it is: this is the only writer."""
+        return query.cte(name)
+
     async def move(
         self,
         connection: AsyncConnection,
         build: Callable[[SqlDialect], ReturningDelete[Any]],
-        gather: Callable[[SqlDialect, FromClause], Insert],
+        follow: tuple[Callable[[SqlDialect, FromClause], Insert | Update], ...],
         given: Mapping[str, Any],
         told: Mapping[str, Any],
-        by: ColumnElement[str],
-    ) -> Mapping[str, int]:
-        """Take them out and put them in: this database has no statement that does both."""
-        deletion, moved, put = self.once(_move, build, gather)
+    ) -> int:
+        """Do one after the other: this database has no statement that does two things."""
+        deletion, moved, steps = self.once(_move, build, follow)
         rows = (await connection.execute(deletion, given)).all()
-        await connection.execute(put, {**told, **self.giving("moved", moved, rows)})
-        return Counter(getattr(row, by.name) for row in rows)
+        if rows:
+            for step in steps:
+                await connection.execute(step, {**told, **self.giving("moved", moved, rows)})
+        return len(rows)
 
     def migration_lock(self, connection: Connection) -> None:
         """Do nothing: this is the only writer."""
@@ -239,11 +244,11 @@ class SQLite(SqlDialect):
 def _move(
     dialect: SqlDialect,
     build: Callable[[SqlDialect], ReturningDelete[Any]],
-    gather: Callable[[SqlDialect, FromClause], Insert],
-) -> tuple[ReturningDelete[Any], Sequence[ColumnClause[Any]], Insert]:
+    follow: Iterable[Callable[[SqlDialect, FromClause], Insert | Update]],
+) -> tuple[ReturningDelete[Any], Sequence[ColumnClause[Any]], Sequence[Insert | Update]]:
     deletion = build(dialect)
     moved = [column(each.name, each.type) for each in deletion.exported_columns]
-    return deletion, moved, gather(dialect, dialect.given("moved", moved))
+    return deletion, moved, [make(dialect, dialect.given("moved", moved)) for make in follow]
 
 
 def _each(name: str, columns: Sequence[ColumnClause[Any]], encoded: BindParameter[str]) -> FromClause:
