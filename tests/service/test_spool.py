@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -64,6 +65,26 @@ async def test_what_is_held_is_not_handed_out_twice_until_it_is_given_back(tmp_p
     assert [each.source for each in await received(consumer)] == ["b.xml"]
     await consumer.requeue(held)
     assert [each.source for each in await received(consumer)] == ["a.xml"]
+
+
+async def test_a_file_that_is_being_moved_away_is_not_taken_for_a_new_one(tmp_path, consumer, monkeypatch) -> None:
+    drop(tmp_path, "a.xml")
+    held = await received(consumer)
+    moving, may_move, move = asyncio.Event(), threading.Event(), consumer._move
+    loop = asyncio.get_running_loop()
+
+    def slowly(names):
+        loop.call_soon_threadsafe(moving.set)
+        assert may_move.wait(PATIENCE_SECONDS)
+        move(names)
+
+    monkeypatch.setattr(consumer, "_move", slowly)
+    acknowledging = asyncio.create_task(consumer.acknowledge(held))
+    await asyncio.wait_for(moving.wait(), PATIENCE_SECONDS)
+    assert consumer._take(10) == []
+    may_move.set()
+    await acknowledging
+    assert names(tmp_path / "done") == ["a.xml"]
 
 
 async def test_an_empty_folder_is_waited_for(tmp_path, consumer) -> None:

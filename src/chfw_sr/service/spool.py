@@ -76,11 +76,13 @@ class SpoolConsumer:
         Raises:
             Unavailable: if that fails; they come again and are repeats then.
         """
-        names = [self._held.pop(delivery.tag) for delivery in deliveries]
+        names = [self._held[delivery.tag] for delivery in deliveries]
         try:
             await asyncio.to_thread(self._move, names)
         except OSError as error:
             raise Unavailable(f"the spool cannot be written: {error}") from error
+        finally:  # until then whoever looks for files meanwhile must not take them for new ones
+            await self.requeue(deliveries)
 
     async def requeue(self, deliveries: Sequence[Delivery]) -> None:
         """Leave files where they are, to be taken again."""

@@ -46,6 +46,8 @@ class Consumer(Protocol):
     async def receive(self, limit: int, wait_seconds: float) -> Sequence[Delivery]:
         """Wait for at least one message, then take what arrives within `wait_seconds`, at most `limit`.
 
+        May be called while what was received before is not acknowledged yet, or just being: that does not come again.
+
         Raises:
             Unavailable: if the connection was lost; what was not acknowledged comes again.
         """
