@@ -12,12 +12,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from chfw_sr.messages import EUI, Alert
+from chfw_sr.quick import quick
 from chfw_sr.wire import Signer, write_alerts
 
 from .mailing import NOBODY
 from .ports import Channels, MessageKind, OutboxMessage, UnitOfWork
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Letter:
     """A message other than an alert, in final octets already: a Service Response, or input to be quarantined."""

@@ -7,6 +7,8 @@ from enum import StrEnum
 from typing import Protocol
 from zlib import crc32
 
+from chfw_sr.quick import quick
+
 HEADER_CODE = "x-chfw-code"
 """Header of a Service Response or of quarantined input: the response code."""
 
@@ -39,6 +41,7 @@ MAIL_LANES = "~email:"
 """How lanes of e-mail begin. In order of name they come after all others, so that neither relay meets the other's."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class OutboxMessage:
     """A message to publish, in final octets.
