@@ -36,6 +36,7 @@ _END: Final = b"Signature>"  # of an end tag, whatever its prefix; our start tag
 P256_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 """The order of the curve's group: r and s lie between 0 and it."""
 
+_WITHOUT_BLANKS: Final = dict.fromkeys(map(ord, XML_BLANKS))
 _SERIAL = re.compile(r"0|[1-9][0-9]{0,48}", re.ASCII)
 
 
@@ -235,17 +236,22 @@ def _parts(signed_info: bytes, digest: str, value: str, issuer_name: str, serial
 
 def _base64(name: str, text: str, length: int) -> bytes:
     """Read base64 of so many octets; white space in it is legal, any other slack is not."""
-    for blank in XML_BLANKS:
-        text = text.replace(blank, "")
-    try:
-        octets = binascii.a2b_base64(text, strict_mode=True)
-    except (binascii.Error, ValueError):
-        octets = None
-    if octets is None or binascii.b2a_base64(octets, newline=False).decode() != text:
+    octets = _decoded(text)
+    if octets is None:
+        octets = _decoded(text.translate(_WITHOUT_BLANKS))
+    if octets is None:
         raise _refused(f"{name} is not base64")
     if len(octets) != length:
         raise _refused(f"{name} has {len(octets)} octets; it must have {length}")
     return octets
+
+
+def _decoded(text: str) -> bytes | None:
+    try:
+        octets = binascii.a2b_base64(text, strict_mode=True)
+    except (binascii.Error, ValueError):
+        return None
+    return octets if binascii.b2a_base64(octets, newline=False).decode() == text else None
 
 
 def _refused(reason: str) -> Rejected:

@@ -41,6 +41,10 @@ MAIL_LANES = "~email:"
 """How lanes of e-mail begin. In order of name they come after all others, so that neither relay meets the other's."""
 
 
+_BEGINNINGS = {kind: f"{kind}:" for kind in MessageKind} | {MessageKind.EMAIL: MAIL_LANES}
+"""How the names of lanes begin, by kind."""
+
+
 @quick
 @dataclass(frozen=True, slots=True)
 class OutboxMessage:
@@ -70,10 +74,8 @@ class OutboxMessage:
         There is one for each queue and one for the address of a User, and a few for all `reply_to` queues together.
         """
         if self.kind is MessageKind.REPLY:
-            return f"{self.kind}:{crc32(self.recipient.encode()) % REPLY_LANES}"
-        if self.kind is MessageKind.EMAIL:
-            return MAIL_LANES + self.recipient
-        return f"{self.kind}:{self.recipient}"
+            return f"{_BEGINNINGS[self.kind]}{crc32(self.recipient.encode()) % REPLY_LANES}"
+        return _BEGINNINGS[self.kind] + self.recipient
 
 
 class OutboxStatus(StrEnum):
