@@ -1,6 +1,7 @@
 """The processor: what becomes of a delivery, in one transaction, and what it never does."""
 
 import asyncio
+import logging
 from collections import Counter
 from dataclasses import replace
 
@@ -316,3 +317,27 @@ async def test_two_processes_wait_for_each_other_in_one_direction_only(
     assert [each for each in steps if each is not None][:4] == [[1, 2], {None}, {"A", "B"}, "B"]
     assert [1] in steps
     assert [each.ending for each in outcomes] == [Ending.DONE, Ending.REPEATED, Ending.DONE]
+
+
+async def test_the_log_has_a_line_about_each_message(world: World, caplog) -> None:
+    with caplog.at_level(logging.INFO, "chfw_sr.service.processor"):
+        await world.send(OPERATOR, create())
+        await world.process(b"nothing")
+    done, quarantined = [each for each in caplog.records if each.name == "chfw_sr.service.processor"]
+    assert (done.levelname, done.getMessage(), done.filename, done.funcName) == (
+        "INFO",
+        "request done",
+        "processor.py",
+        "_log",
+    )
+    assert (done.request_id, done.campaign_id, done.srv) == (f"{OPERATOR}:{DCC}:1", CAMPAIGN, "11.20")
+    assert (done.code, done.alerts) == ("I99", 1)
+    assert not hasattr(done, "reason")
+    assert (quarantined.levelname, quarantined.code) == ("WARNING", "E900")
+    assert not hasattr(quarantined, "request_id")
+
+
+async def test_lines_that_nobody_wants_are_not_made(world: World, caplog) -> None:
+    with caplog.at_level(logging.WARNING, "chfw_sr.service.processor"):
+        await world.send(OPERATOR, create())
+    assert caplog.records == []

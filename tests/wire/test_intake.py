@@ -227,3 +227,16 @@ def test_any_document_that_is_signed_has_an_end(octets):
 def test_an_element_of_another_namespace_is_not_the_header():
     octets = f'<sr:Request xmlns:sr="{SR}" schemaVersion="5.4"><Header><RequestID>{REQUEST_ID}</RequestID></Header>'
     assert take(f"{octets}</sr:Request>".encode()).request_id is None
+
+
+def test_a_header_of_any_length_is_read_alike():
+    more = "".join(f"<sr:More{number}/>" for number in range(40))
+    for header in (f"<sr:RequestID>{REQUEST_ID}</sr:RequestID>", "<sr:RequestID>x</sr:RequestID>" * 2, ""):
+        octets = f'<sr:Request xmlns:sr="{SR}" schemaVersion="5.4"><sr:Header>{header}MORE</sr:Header></sr:Request>'
+        short, long = (take(octets.replace("MORE", rest).encode()) for rest in ("", more))
+        assert short.request_id == long.request_id == (REQUEST_ID if str(REQUEST_ID) in header else None)
+
+
+def test_an_identifier_that_holds_elements_is_none():
+    octets = f'<sr:Request xmlns:sr="{SR}"><sr:Header><sr:RequestID>{REQUEST_ID}<x/></sr:RequestID></sr:Header>'
+    assert take(f"{octets}</sr:Request>".encode()).request_id is None

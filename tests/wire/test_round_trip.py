@@ -21,6 +21,7 @@ from chfw_sr.messages import (
     ServiceRequestRejected,
     ServiceResponse,
     Stage,
+    Throttled,
 )
 from chfw_sr.messages.base import Message
 from chfw_sr.wire import (
@@ -150,6 +151,25 @@ def test_many_alerts_are_written_as_each_would_be(alerts, at):
         assert name == str(response_id)
         assert without_its_value(octets) == without_its_value(write_alert(sent, response_id, at, BROKER))
         assert verify(parsed(octets), TRUST, NOW).name == response_id
+
+
+@settings(max_examples=20)
+@given(strategies.alerts(strategies.any_text), strategies.alerts(strategies.any_text))
+def test_what_several_are_told_is_written_for_each(one, other):
+    body, told = one.body, Throttled(sequence_id=1, count=2)
+    alerts = [
+        one,
+        Alert(recipient=HUB, body=body, throttled=one.throttled),
+        Alert(recipient=HUB, body=body, throttled=told),
+        Alert(recipient=SUPPLIER, body=body, throttled=told),
+        other,
+        one,
+    ]
+    written = write_alerts(list(enumerate(alerts)), DCC, NOW, BROKER)
+    for counter, (sent, (_, octets)) in enumerate(zip(alerts, written, strict=True)):
+        response_id = ResponseID(originator=DCC, target=sent.recipient, counter=counter)
+        assert without_its_value(octets) == without_its_value(write_alert(sent, response_id, NOW, BROKER))
+        assert read_alert(octets)[0].throttled == sent.throttled
 
 
 @settings(max_examples=20)

@@ -5,11 +5,15 @@ import re
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from hypothesis import given
+from hypothesis import strategies as st
 from lxml import etree
 
 from chfw_sr.messages import Rejected
 from chfw_sr.wire import Limits, Signer, TrustStore, pki, verify, write_request
+from chfw_sr.wire.signer import coordinates
+from chfw_sr.wire.xmldsig import P256_ORDER
 from tests import strategies
 from tests.wire.makers import ACCESS_CONTROL_BROKER, ALICE, DS, NOW, SR, SUPPLIER, TRUST, alert, parsed, request, signed
 
@@ -137,3 +141,12 @@ def test_an_issuers_name_is_escaped():
     octets = Signer.of(key, certificate).sign(request())
     assert b'<ds:X509IssuerName>CN=R&amp;D \\&lt;\\"Z1\\"\\&gt;\\, Ltd,OU=07<' in octets
     assert verify(parsed(octets), TrustStore.of(certificate), NOW).originator == SUPPLIER
+
+
+@given(
+    *[st.one_of(st.integers(1, P256_ORDER - 1), st.integers(0, 255).map(lambda bits: max(1, (1 << bits) - 1)))] * 2,
+)
+def test_both_halves_of_a_signature_are_read_as_they_are(r, s):
+    octets = coordinates(encode_dss_signature(r, s))
+    assert len(octets) == 64
+    assert (int.from_bytes(octets[:32], "big"), int.from_bytes(octets[32:], "big")) == (r, s)

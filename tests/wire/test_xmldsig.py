@@ -6,7 +6,9 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from chfw_sr.messages import Rejected
-from chfw_sr.wire.xmldsig import _general, _usual, read_signature
+from chfw_sr.wire.canonical import canonical, content
+from chfw_sr.wire.signature import _the_signature
+from chfw_sr.wire.xmldsig import _general, _usual, cut_out, read_signature
 from tests.wire.makers import ALICE, DS, parsed, signed
 from tests.wire.mutants import mutants
 
@@ -76,3 +78,62 @@ def reading(way, signature) -> object:
 def test_the_text_never_says_more_than_the_elements_do(octets):
     for signature in etree.fromstring(octets).iter(f"{{{DS}}}Signature"):
         assert reading(_usual, signature) in {None, reading(_general, signature)}
+
+
+# The Signature in the canonical form of the whole document
+
+
+def by_elements(root):
+    """What the look at elements says of a document's Signature, and the document without it."""
+    signature = _the_signature(root)
+    return _general(signature), content(root, signature)
+
+
+def by_text(root):
+    return cut_out(canonical(root))
+
+
+@pytest.mark.parametrize("prefix", ["ds", "dsig", ""])
+def test_the_usual_prefixes_are_known_within_their_document(prefix):
+    root = parsed(prefixed(SIGNED, prefix)).root
+    assert by_text(root) == by_elements(root)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"<ds:Signature ", b'<ds:Signature Id="x" '),
+        (b"<ds:Signature ", b'<ds:Signature xmlns:other="urn:other" '),
+        (b"<ds:SignedInfo>", b'<ds:SignedInfo xmlns:other="urn:other">'),
+        (b"<ds:KeyInfo>", b"<ds:KeyInfo>\n"),
+        (b"</ds:Signature>", b"</ds:Signature>\n"),
+        (b"</ds:Signature>", b"</ds:Signature><sr:More></sr:More>"),
+        (b"</sr:Header>", b"</sr:Header>" + PART),
+        (b"</sr:Header>", b'</sr:Header><Signature xmlns="urn:x"></Signature>'),
+        (b"</ds:X509Data>", b"</ds:X509Data>" + PART),
+        (b' xmlns:sr="', f' xmlns:ds="{DS}" xmlns:sr="'.encode()),
+    ],
+)
+def test_what_might_be_another_one_is_left_to_the_look_at_elements(old, new):
+    assert SIGNED.count(old) == 1
+    assert by_text(parsed(SIGNED.replace(old, new)).root) is None
+
+
+def test_a_signature_out_of_place_is_not_cut_out():
+    moved = SIGNED.replace(PART, b"").replace(b"</sr:Header>", PART + b"</sr:Header>")
+    assert by_text(parsed(moved).root) is None
+    assert cut_out(canonical(parsed(SIGNED.replace(PART, b"")).root)) is None
+
+
+def document(signature: bytes) -> bytes:
+    return SIGNED.replace(PART, signature)
+
+
+@given(mutants(st.sampled_from([SIGNED, document(prefixed(PART, "")), document(PART + PART)])))
+def test_the_text_of_a_document_never_says_more_than_its_elements_do(octets):
+    try:
+        root = parsed(octets).root
+        found = reading(by_text, root)
+    except Rejected:
+        return
+    assert found is None or found == reading(by_elements, root)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from chfw_sr.messages import EUI, Activation, CampaignID, Phase, Window
+from chfw_sr.quick import quick
 
 from .model import Campaign, Participation
 
@@ -23,6 +24,7 @@ class CampaignEvent(StrEnum):
     STATUS_REPORTED = "StatusReported"
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class CampaignSaved:
     """A campaign came to be or changed; `reason` is written to the history."""
@@ -42,6 +44,7 @@ class PreferenceEvent(StrEnum):
     SAFE_LAUNCH_PUBLISHED = "SafeLaunchPublished"
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class ParticipationSaved:
     """A Supplier's part in a campaign came to be or changed."""
@@ -58,6 +61,7 @@ class DefaultListSet:
     parts: Mapping[EUI, tuple[EUI, ...]]
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class NominationsReplaced:
     """A Supplier's Preferred Pilot List is now this one, in list order; empty if it was withdrawn."""
@@ -104,6 +108,7 @@ class SafeLaunchAllotted:
     ranges: tuple[RankRange, ...]
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class RecordedActivation:
     """A result to record.
@@ -120,6 +125,7 @@ class RecordedActivation:
     effective: bool = True
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class ActivationsRecorded:
     """Results were reported: inventory, memberships and cells follow."""

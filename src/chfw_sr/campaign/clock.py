@@ -46,8 +46,11 @@ def _candidates(campaign: Campaign) -> tuple[tuple[datetime | None, _Step], ...]
 
 def _next_step(campaign: Campaign) -> tuple[datetime, _Step] | None:
     """Give the step that is due first; an end goes before a report that is due at the same time."""
-    dated = [(at, step) for at, step in _candidates(campaign) if at is not None]
-    return min(dated, key=lambda each: each[0], default=None)
+    following = None
+    for at, step in _candidates(campaign):
+        if at is not None and (following is None or at < following[0]):
+            following = at, step
+    return following
 
 
 def _due_step(campaign: Campaign, now: datetime) -> _Step | None:

@@ -5,10 +5,12 @@ from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from chfw_sr.messages import Alert, Payload, ResponseCode, Role
+from chfw_sr.quick import quick
 
 from .changes import Change
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Decision:
     """The outcome of one accepted request or of one step of the clock.

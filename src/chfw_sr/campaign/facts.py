@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from chfw_sr.messages import EUI, CampaignID
+from chfw_sr.quick import quick
 
 from .model import CampaignFacts, Cell, Hub, OwnLists, PlanRow, User
 
@@ -16,6 +17,7 @@ ActivationKey = tuple[EUI, str, datetime]
 """Hub, firmware version and time: what makes a result the same result."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Needs:
     """What to look up.
@@ -48,6 +50,7 @@ class Needs:
     cells: bool = False
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Facts:
     """The answers to `Needs`, field by field; what was not asked for is empty.

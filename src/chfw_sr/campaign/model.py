@@ -23,6 +23,7 @@ from chfw_sr.messages import (
     UserStatus,
     Window,
 )
+from chfw_sr.quick import quick
 
 SUPPLIER_ROLES = frozenset({Role.IS, Role.GS})
 """The roles that make a User a Supplier here."""
@@ -39,6 +40,7 @@ class User:
     regions: frozenset[Region] = frozenset()
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Membership:
     """A hub's place in the one live campaign that holds it.
@@ -60,6 +62,7 @@ class Membership:
     outcome: ActivationResult | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Hub:
     """A Communications Hub as the inventory has it, with its place in a live campaign."""
@@ -101,6 +104,7 @@ class Hub:
                 return None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class PhaseTimes:
     """When a phase is planned to run and when it did.
@@ -122,6 +126,7 @@ class PhaseTimes:
     cut_short: bool = False
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Campaign:
     """A firmware campaign.
@@ -186,6 +191,7 @@ class Campaign:
         )
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Participation:
     """A Supplier's part in a campaign: what it was given, what it prefers, what was confirmed.
@@ -219,6 +225,7 @@ class PlanRow:
     outcome: ActivationResult | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Cell:
     """The hubs of one phase that share Supplier, network parties, region and window: every count is a sum of cells.
@@ -242,6 +249,7 @@ class Cell:
     failed: int = 0
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Tally:
     """The sums over all cells of a phase."""
@@ -256,6 +264,7 @@ class Tally:
         return self.devices - self.activated - self.failed
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class OwnLists:
     """One Supplier's lists in a campaign, each in list order; None where there is none."""
@@ -265,6 +274,7 @@ class OwnLists:
     confirmed: tuple[EUI, ...] | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class CampaignFacts:
     """A campaign, locked for this transaction, with its Suppliers and sums."""

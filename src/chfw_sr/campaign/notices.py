@@ -11,9 +11,13 @@ from chfw_sr.messages import (
     RequestID,
     ResponseCode,
     ServiceRequestCompleted,
+    unchecked,
 )
 
 from .model import Campaign
+
+_new_alert = unchecked(Alert)
+_new_completion = unchecked(ServiceRequestCompleted)
 
 PHASE_NAMES = {Phase.PILOT: "Pilot", Phase.SAFE_LAUNCH: "Safe Launch"}
 """The phases as they are called in sentences."""
@@ -39,7 +43,6 @@ def stage_changed(
 
 def completed(request_id: RequestID, srv: SRV, code: ResponseCode) -> Alert:
     """Tell the originator that its Service Request was done (N911)."""
-    return Alert(
-        recipient=request_id.originator,
-        body=ServiceRequestCompleted(request_id=request_id, srv=srv, response_code=code),
+    return _new_alert(
+        recipient=request_id.originator, body=_new_completion(request_id=request_id, srv=srv, response_code=code)
     )

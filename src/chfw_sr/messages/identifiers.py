@@ -4,6 +4,7 @@ An EUI is kept as the text that we store, compare and write: eight upper-case he
 `str` (a `NewType`), because lists of 50,000 of them are read, sorted and stored as they are.
 """
 
+import functools
 import re
 from typing import Annotated, NewType, Self, cast
 
@@ -47,6 +48,10 @@ def parse_eui(text: str) -> EUI:
     if not _EUI.fullmatch(upper) or len(text) != EUI_LENGTH:
         raise ValueError(f"not an EUI (eight hex pairs joined by '-'): {text[:40]!r}")
     return EUI(upper)
+
+
+_known_eui = functools.lru_cache(maxsize=4096)(parse_eui)
+"""For the few that name themselves in every message; what is no EUI is not kept."""
 
 
 def parse_device_list(text: str) -> tuple[EUI, ...]:
@@ -119,10 +124,13 @@ class _Triple(Message):
         counter = int(parts[2]) if _COUNTER.fullmatch(parts[2]) else MAX_COUNTER + 1
         if counter > MAX_COUNTER:
             raise ValueError(f"the counter is not an unsigned 64-bit decimal: {parts[2][:40]!r}")
-        return unchecked(cls)(originator=parse_eui(parts[0]), target=parse_eui(parts[1]), counter=counter)
+        return unchecked(cls)(originator=_known_eui(parts[0]), target=_known_eui(parts[1]), counter=counter)
 
     def __str__(self) -> str:
         return f"{self.originator}:{self.target}:{self.counter}"
+
+    def __hash__(self) -> int:
+        return hash((self.originator, self.target, self.counter))
 
 
 class ResponseID(_Triple):

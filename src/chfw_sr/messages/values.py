@@ -25,7 +25,7 @@ def instant_text(at: datetime) -> str:
 
     Source: wire contract §1 (dateTime).
     """
-    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return (at if at.tzinfo is UTC else at.astimezone(UTC)).isoformat().removesuffix("+00:00") + "Z"
 
 
 Instant = Annotated[datetime, AfterValidator(_utc)]

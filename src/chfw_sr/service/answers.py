@@ -7,13 +7,12 @@ from datetime import datetime
 from chfw_sr.messages import (
     Alert,
     CampaignID,
-    CampaignRequest,
     Rejected,
     ResponseCode,
-    ServiceRequest,
     ServiceRequestRejected,
     ServiceResponse,
     instant_text,
+    unchecked,
 )
 from chfw_sr.wire import Attributed, Signer, Unattributed, write_responses
 
@@ -29,6 +28,9 @@ from .ports import (
     MessageKind,
     Quarantined,
 )
+
+_new_alert = unchecked(Alert)
+_new_rejection = unchecked(ServiceRequestRejected)
 
 
 @dataclass(slots=True)
@@ -71,7 +73,8 @@ class Answer:
         request_id, reply_to = self.outcome.request_id, self.delivery.reply_to
         assert request_id is not None
         headers = {HEADER_CODE: str(self.outcome.code)}
-        name, srv = str(request_id.response_id()), self.outcome.srv or ""
+        name = f"{request_id.target}:{request_id.originator}:{request_id.counter}"
+        srv = self.outcome.srv or ""
         correlation_id = self.delivery.correlation_id or str(request_id)
         letters = []
         if self.letter is None:
@@ -98,17 +101,17 @@ def concerns(intake: Attributed | Unattributed) -> dict[str, str]:
 
 def campaign_of(intake: Attributed | Unattributed) -> CampaignID | None:
     """Give the campaign that a request names; None if it names none or could not be read."""
-    request = intake.outcome if isinstance(intake, Attributed) else None
-    if isinstance(request, ServiceRequest) and isinstance(request.body, CampaignRequest):
-        return request.body.campaign_id
-    return None
+    if isinstance(intake, Unattributed) or isinstance(intake.outcome, Rejected):
+        return None
+    campaign_id: CampaignID | None = getattr(intake.outcome.body, "campaign_id", None)
+    return campaign_id
 
 
 def rejection_alert(intake: Attributed, rejection: Rejected) -> Alert:
     """Tell the originator that its request was refused (N904)."""
-    return Alert(
+    return _new_alert(
         recipient=intake.request_id.originator,
-        body=ServiceRequestRejected(
+        body=_new_rejection(
             request_id=intake.request_id,
             srv=intake.srv,
             response_code=rejection.code,

@@ -83,12 +83,16 @@ class Conduct:
             authorise(request, sender.user)  # before 50,000 hubs are looked up for somebody who may not ask
             needs = needs_of(request)
         facts = await self.work.facts(needs)
-        if await self._settle(known.campaign for _, known in sorted(facts.campaigns.items())):
+        due = self._due([known.campaign for _, known in sorted(facts.campaigns.items())])
+        if due:
+            await self._settle(due)
             facts = await self.work.facts(needs)
         decision = decide(request, facts, self.now, self.policy)
         await self._carry_out(decision, Cause(self.now, request.request_id))
         saved = [change.campaign for change in decision.changes if isinstance(change, CampaignSaved)]
-        await self._settle({campaign.campaign_id: campaign for campaign in saved}.values())
+        due = self._due({campaign.campaign_id: campaign for campaign in saved}.values())
+        if due:
+            await self._settle(due)
         return decision
 
     async def clock(self, campaign_id: CampaignID) -> int:
@@ -106,10 +110,16 @@ class Conduct:
         due = due_at(campaign)
         return due is not None and due <= self.now
 
-    async def _settle(self, campaigns: Iterable[Campaign]) -> int:
-        """Take the due steps of campaigns that are known as they stand; one that has none costs nothing."""
-        return sum([await self.clock(each.campaign_id) for each in campaigns if self._is_due(each)])
+    def _due(self, campaigns: Iterable[Campaign]) -> list[CampaignID]:
+        """Name those of campaigns, known as they stand, of which a step is due."""
+        return [each.campaign_id for each in campaigns if self._is_due(each)]
+
+    async def _settle(self, due: Iterable[CampaignID]) -> None:
+        """Take the due steps of campaigns, in order."""
+        for each in due:
+            await self.clock(each)
 
     async def _carry_out(self, decision: Decision, cause: Cause) -> None:
-        await self.work.apply(decision.changes, cause)
+        if decision.changes:
+            await self.work.apply(decision.changes, cause)
         self.alerts.extend(decision.alerts)

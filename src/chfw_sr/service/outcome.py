@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from chfw_sr.messages import CampaignID, RequestID
+from chfw_sr.quick import quick
 
 DEFECT = "DEFECT"
 """The code of a quarantined message that met a defect of ours."""
@@ -20,6 +21,7 @@ class Ending(StrEnum):
     """As quarantined, but too many came: nothing is kept of it."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of one delivery.

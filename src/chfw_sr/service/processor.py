@@ -333,7 +333,10 @@ def _repeat(delivery: Delivery, intake: Attributed, claimed: Claimed) -> Answer:
 
 
 def _log(outcome: Outcome) -> None:
-    """Write a line about a message whose fate is committed."""
+    """Write a line about a message whose fate is committed.
+
+    There is one for each: so the record is made here, where it comes from being known.
+    """
     level = _LEVELS.get(outcome.ending, logging.INFO)
     if logger.isEnabledFor(level):
         named = {
@@ -343,8 +346,11 @@ def _log(outcome: Outcome) -> None:
             "code": outcome.code,
             "reason": outcome.reason,
         }
-        fields = {name: str(value) for name, value in named.items() if value is not None}
-        logger.log(level, "request %s", outcome.ending.lower(), extra=fields | {"alerts": outcome.alerts})
+        fields: dict[str, object] = {name: str(value) for name, value in named.items() if value is not None}
+        fields["alerts"] = outcome.alerts
+        told = (outcome.ending.lower(),)
+        line = _log.__code__.co_firstlineno
+        logger.handle(logger.makeRecord(logger.name, level, __file__, line, "request %s", told, None, "_log", fields))
 
 
 def _without_repetition(taken: Sequence[_Taken]) -> Iterator[Sequence[_Taken]]:

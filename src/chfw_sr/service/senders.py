@@ -26,7 +26,7 @@ def attribute(delivery: Delivery, intake: Attributed | Unattributed) -> Attribut
         return intake
     originator = intake.request_id.originator
     try:
-        same = parse_eui(delivery.user_id) == originator
+        same = delivery.user_id == originator or parse_eui(delivery.user_id) == originator
     except ValueError:
         same = False
     if same:

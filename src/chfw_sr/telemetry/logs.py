@@ -58,7 +58,8 @@ class _JsonLines(logging.Formatter):
             **get_contextvars(),
         }
         event |= {name: value for name, value in record.__dict__.items() if name not in _OF_EVERY_RECORD}
-        event["timestamp"] = f"{datetime.fromtimestamp(record.created, UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+        at = datetime.fromtimestamp(record.created, UTC)
+        event["timestamp"] = at.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
         if record.exc_info:
             event["exception"] = self.formatException(record.exc_info)
         if record.stack_info:

@@ -17,6 +17,7 @@ from chfw_sr.service.outcome import DEFECT, Ending, Outcome
 from chfw_sr.service.ports import Depths, MessageKind, PublishResult
 
 from .health import OK, Health
+from .tallies import TalliedHistogram
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 BATCHES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
@@ -48,8 +49,8 @@ class PrometheusObserver:
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(f"chfw_sr_{name}", text, labels, registry=self.registry)
 
-        def histogram(name: str, text: str, *labels: str, buckets: tuple[float, ...] = SECONDS) -> Histogram:
-            return Histogram(f"chfw_sr_{name}", text, labels, buckets=buckets, registry=self.registry)
+        def histogram(name: str, text: str, *, buckets: tuple[float, ...] = SECONDS) -> Histogram:
+            return Histogram(f"chfw_sr_{name}", text, buckets=buckets, registry=self.registry)
 
         self._requests = counter("requests", "Service Requests that were committed.", "srv", "ending", "code")
         self._quarantined = counter("quarantined", "Inputs that were put aside.", "code")
@@ -57,7 +58,13 @@ class PrometheusObserver:
         self._processing = histogram("processing_seconds", "From the receipt of a batch to its commit.")
         self._alerts = counter("alerts_published", "Alerts that the bus has confirmed.", "code")
         self._published = counter("published", "Messages that the bus has answered.", "kind", "result")
-        self._publish_age = histogram("publish_age_seconds", "From the outbox to the bus's confirm.", "kind")
+        self._publish_age = TalliedHistogram(
+            "chfw_sr_publish_age_seconds",
+            "From the outbox to the bus's confirm.",
+            "kind",
+            buckets=SECONDS,
+            registry=self.registry,
+        )
         self._retries = counter("retries", "Attempts that met a server that was away or busy.", "what")
         self._steps = counter("clock_steps", "Clock-driven steps that campaigns took.")
         self._stalled = counter("clock_defects", "Clock-driven steps that met a defect; tried again after a while.")
@@ -96,9 +103,7 @@ class PrometheusObserver:
         """Count messages that the bus answered alike."""
         self._published.labels(kind.value, result.value).inc(len(ages_seconds))
         if result is PublishResult.CONFIRMED:
-            histogram = self._publish_age.labels(kind.value)
-            for age_seconds in ages_seconds:
-                histogram.observe(max(0.0, age_seconds))
+            self._publish_age.observe(kind.value, (max(0.0, age_seconds) for age_seconds in ages_seconds))
             if kind is MessageKind.ALERT:
                 self._alerts.labels(_known(code, _ALERTS)).inc(len(ages_seconds))
 

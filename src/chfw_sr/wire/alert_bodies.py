@@ -6,6 +6,7 @@ from typing import Final
 from chfw_sr.messages import (
     ALERTS,
     AlertBody,
+    AlertCode,
     CampaignStageChanged,
     CampaignStatusReport,
     CommsHubFirmwareActivation,
@@ -23,13 +24,20 @@ from chfw_sr.messages import (
 
 from .render import devices, element, optional, schedule, status, text, warning
 
+# There are 20,000 of these of a report; all others go through `_alert`.
+_ACTIVATED: Final = f"<sr:{ALERTS[AlertCode.N64].element}>"
+_END_ACTIVATED: Final = f"</sr:{ALERTS[AlertCode.N64].element}>"
+
 
 def _alert(body: AlertBody, content: str) -> str:
     return element(ALERTS[body.code].element, content)
 
 
 def _activated(body: CommsHubFirmwareActivation) -> str:
-    return _alert(body, element("DeviceID", body.device_id) + element("FirmwareVersion", text(body.firmware_version)))
+    return (
+        f"{_ACTIVATED}<sr:DeviceID>{body.device_id}</sr:DeviceID>"
+        f"<sr:FirmwareVersion>{text(body.firmware_version)}</sr:FirmwareVersion>{_END_ACTIVATED}"
+    )
 
 
 def _failed(body: CommsHubFirmwareActivationFailed) -> str:
@@ -57,10 +65,8 @@ def _plan_published(body: PilotPlanPublished) -> str:
 
 def _outcome(body: PilotPreferencesAccepted | PilotPreferencesPartlyAccepted) -> str:
     return (
-        element("CampaignID", body.campaign_id)
-        + element("ServiceRequestID", str(body.request_id))
-        + element("AcceptedDevices", str(body.accepted))
-        + element("RefusedDevices", str(body.refused))
+        f"<sr:CampaignID>{body.campaign_id}</sr:CampaignID><sr:ServiceRequestID>{body.request_id}</sr:ServiceRequestID>"
+        f"<sr:AcceptedDevices>{body.accepted}</sr:AcceptedDevices><sr:RefusedDevices>{body.refused}</sr:RefusedDevices>"
     )
 
 

@@ -18,11 +18,18 @@ ALGORITHM: Final = ec.ECDSA(hashes.SHA256())
 """What SignatureMethod names."""
 
 
-def _canonical(root: Element, *, exclusive: bool = False) -> bytes:
+def canonical(root: Element, *, exclusive: bool = False) -> bytes:
     """Give the canonical form (XML 1.0, without comments) of a whole document.
 
     Only ever of a whole one: lxml canonicalises a part, or a root that has a comment beside it, within a document that
     it makes up for the purpose, and there inclusive canonicalisation takes default namespaces for undeclared.
+
+    Args:
+        root: the document's root; no comments or processing instructions are in the document.
+        exclusive: take exclusive canonicalisation.
+
+    Raises:
+        Rejected: `E902`, if there is none: a namespace is named by a relative URI.
     """
     try:
         return etree.tostring(root.getroottree(), method="c14n", exclusive=exclusive, with_comments=False)
@@ -42,7 +49,7 @@ def signed_octets(signed_info: Element) -> bytes:
     """
     alone = copy.deepcopy(signed_info)
     alone.tail = None
-    return _canonical(alone, exclusive=True)
+    return canonical(alone, exclusive=True)
 
 
 def content(root: Element, signature: Element | None) -> bytes:
@@ -55,7 +62,16 @@ def content(root: Element, signature: Element | None) -> bytes:
     Raises:
         Rejected: `E902`, if there is no canonical form: a namespace is named by a relative URI.
     """
-    octets = _canonical(root)
+    return without(canonical(root), signature)
+
+
+def without(octets: bytes, signature: Element | None) -> bytes:
+    """Cut a Signature out of a document's canonical form.
+
+    Args:
+        octets: the canonical form.
+        signature: the last child of the root; None if there is no Signature.
+    """
     if signature is None:
         return octets
     name = (f"{signature.prefix}:Signature" if signature.prefix else "Signature").encode()

@@ -14,9 +14,10 @@ from typing import Final
 
 from chfw_sr.messages import SRV, Rejected, RequestID, ResponseCode, ServiceRequest
 from chfw_sr.portions import portions
+from chfw_sr.quick import quick
 
 from .fields import invalid
-from .header import only_text
+from .header import only_texts
 from .namespaces import REQUEST, XML_BLANKS, Element
 from .parse import Limits, Parsed, parse
 from .reader import read_request
@@ -30,6 +31,7 @@ _PORTION_OCTETS: Final = 256 * 1024  # a tree needs about ten times as much
 _ANY_SRV = re.compile(r"[1-9][0-9]?(?:\.[1-9][0-9]?){1,2}", re.ASCII)
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Attributed:
     """A document whose originator is certain: its signature verified.
@@ -200,9 +202,10 @@ def _claimed(root: Element) -> tuple[RequestID | None, str | None]:
     """Read what a request's header says of itself, if it says it once."""
     if root.tag != REQUEST:
         return None, None
+    name, variant = only_texts(root, "RequestID", "ServiceReferenceVariant")
     try:
-        request_id = RequestID.parse(only_text(root, "RequestID") or "")
+        request_id = RequestID.parse(name or "")
     except ValueError:
         request_id = None
-    srv = (only_text(root, "ServiceReferenceVariant") or "").strip(XML_BLANKS)
-    return request_id, srv if _ANY_SRV.fullmatch(srv) else None
+    srv = (variant or "").strip(XML_BLANKS)
+    return request_id, srv if srv in _SRVS or _ANY_SRV.fullmatch(srv) else None

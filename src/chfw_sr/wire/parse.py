@@ -27,6 +27,7 @@ from typing import cast
 from lxml import etree
 
 from chfw_sr.messages import Rejected, ResponseCode
+from chfw_sr.quick import quick
 
 from .namespaces import Element
 
@@ -62,6 +63,7 @@ class Limits:
     max_namespaces: int = 16
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Parsed:
     """A well-formed document within its limits; nothing else is known of it.

@@ -15,6 +15,8 @@ from typing import Final, cast
 
 from lxml import etree
 
+from chfw_sr.quick import quick
+
 from .namespaces import SR, Element
 
 PIECE: Final = 128
@@ -32,6 +34,7 @@ _FRAME: Final = (
 )
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Piece:
     """A part of a document, in a document of its own or the document itself.

@@ -48,13 +48,17 @@ def schedule(name: str, value: Sequence[Window] | None) -> str:
 
 
 def _window(value: Window) -> str:
-    limit = "" if value.max_devices is None else element("MaxDevices", str(value.max_devices))
-    return element("Window", element("WindowID", str(value.window_id)) + period_content(value.start, value.end) + limit)
+    limit = "" if value.max_devices is None else f"<sr:MaxDevices>{value.max_devices}</sr:MaxDevices>"
+    return (
+        f"<sr:Window><sr:WindowID>{value.window_id}</sr:WindowID>"
+        f"{period_content(value.start, value.end)}{limit}</sr:Window>"
+    )
 
 
 def period_content(start: datetime, end: datetime) -> str:
     """Write StartDateTime and EndDateTime."""
-    return element("StartDateTime", instant_text(start)) + element("EndDateTime", instant_text(end))
+    first, last = instant_text(start), instant_text(end)
+    return f"<sr:StartDateTime>{first}</sr:StartDateTime><sr:EndDateTime>{last}</sr:EndDateTime>"
 
 
 def period(name: str, value: Period | None) -> str:
@@ -77,23 +81,17 @@ def warning(value: PilotPreferencesWarning) -> str:
 
 def status(value: CampaignStatus) -> str:
     """Write a CampaignStatus (wire contract §5, N909)."""
-    return element(
-        "CampaignStatus",
-        element("CampaignID", value.campaign_id)
-        + element("Stage", value.stage)
-        + element("FirmwareVersion", text(value.firmware_version))
-        + element("AsOf", instant_text(value.as_of))
-        + _counts("Pilot", value.pilot)
-        + ("" if value.safe_launch is None else _counts("SafeLaunch", value.safe_launch)),
+    return (
+        f"<sr:CampaignStatus><sr:CampaignID>{value.campaign_id}</sr:CampaignID><sr:Stage>{value.stage}</sr:Stage>"
+        f"<sr:FirmwareVersion>{text(value.firmware_version)}</sr:FirmwareVersion>"
+        f"<sr:AsOf>{instant_text(value.as_of)}</sr:AsOf>{_counts('Pilot', value.pilot)}"
+        f"{'' if value.safe_launch is None else _counts('SafeLaunch', value.safe_launch)}</sr:CampaignStatus>"
     )
 
 
 def _counts(name: str, value: PhaseCounts) -> str:
-    return element(
-        name,
-        element("Devices", str(value.devices))
-        + element("Scheduled", str(value.scheduled))
-        + element("Activated", str(value.activated))
-        + element("Failed", str(value.failed))
-        + element("Pending", str(value.pending)),
+    return (
+        f"<sr:{name}><sr:Devices>{value.devices}</sr:Devices><sr:Scheduled>{value.scheduled}</sr:Scheduled>"
+        f"<sr:Activated>{value.activated}</sr:Activated><sr:Failed>{value.failed}</sr:Failed>"
+        f"<sr:Pending>{value.pending}</sr:Pending></sr:{name}>"
     )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 from lxml import etree
 
 from chfw_sr.messages import MAX_ACTIVATIONS, Rejected, ResponseCode
+from chfw_sr.quick import quick
 from chfw_sr.resources import resource_directory
 
 from .namespaces import REQUEST, RESPONSE, Element, line_of, path_of, short_name
@@ -33,6 +34,7 @@ _LONGEST_REASON = 300  # characters
 _BRACED = re.compile(r"\{[^{}\s]*\}[\w.-]+")
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Valid:
     """A document that the schema allows.

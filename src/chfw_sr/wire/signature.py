@@ -11,8 +11,12 @@ stands in the SignedInfo, and that in exclusive canonical form is what the key s
 """
 
 import hashlib
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
+from typing import Final
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -20,19 +24,24 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from chfw_sr.messages import EUI, Rejected, RequestID, ResponseCode, ResponseID, instant_text
+from chfw_sr.quick import quick
 
-from .canonical import ALGORITHM, content
+from .canonical import ALGORITHM, canonical, content, without
 from .header import only_text
 from .namespaces import REQUEST, SIGNATURE, Element, path_of
 from .parse import Parsed
 from .schema import Valid
 from .signer import Signer
 from .trust import TrustedCertificate, TrustStore
-from .xmldsig import P256_ORDER, Parts, read_signature
+from .xmldsig import P256_ORDER, Parts, cut_out, read_signature
 
 __all__ = ["P256_ORDER", "Opened", "Signed", "Signer", "Verified", "header_name", "open_signature", "verify"]
 
+_SHORT_OCTETS: Final = 64 * 1024
+"""Of a document of which everything may be found in its canonical form: nearly every one but long lists."""
 
+
+@quick
 @dataclass(frozen=True, slots=True)
 class Signed:
     """What was signed, and by whom.
@@ -54,6 +63,7 @@ class Signed:
         return self.name.originator
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Verified:
     """A document that the schema allows and that its originator signed: the only kind that is read.
@@ -67,6 +77,7 @@ class Verified:
     signed: Signed
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Opened:
     """A document of which everything was checked but the one thing that costs most: whether the key signed it.
@@ -127,8 +138,7 @@ def open_signature(
     Raises:
         Rejected: `E902`, with one sentence about the first fault.
     """
-    signature = _the_signature(parsed.root)
-    parts = read_signature(signature)
+    parts, signed = _read(parsed)
     name = name or header_name(parsed.root)
     trusted = trust.find(parts.issuer_name, parts.serial)
     if trusted is None:
@@ -136,7 +146,7 @@ def open_signature(
             f"no trusted certificate has the issuer {parts.issuer_name!r:.120} and the serial number {parts.serial}"
         )
     key = _usable(trusted, name.originator, now)
-    digest = hashlib.sha256(content(parsed.root, signature)).digest()
+    digest = hashlib.sha256(signed()).digest()
     if digest != parts.digest:
         raise _refused("the DigestValue is not the document's: it was changed after it was signed")
     return Opened(parts, key, Signed(name, digest, trusted.certificate))
@@ -160,6 +170,25 @@ def header_name(root: Element) -> RequestID | ResponseID:
 
 def _refused(reason: str) -> Rejected:
     return Rejected(ResponseCode.E902, reason)
+
+
+def _read(parsed: Parsed) -> tuple[Parts, Callable[[], bytes]]:
+    """Read the one Signature; give with it how to come by the octets that it stands for.
+
+    In a short document everything is found in the canonical form. A long one is not brought into it before the
+    certificate is known: until then anybody may have made it up.
+    """
+    root, octets = parsed.root, None
+    if len(parsed.octets) <= _SHORT_OCTETS and len(root) and root[-1].tag == SIGNATURE:
+        with suppress(Rejected):  # it is said in its turn
+            octets = canonical(root)
+    found = None if octets is None else cut_out(octets)
+    if found is not None:
+        parts, signed = found
+        return parts, lambda: signed
+    signature = _the_signature(root)
+    rest = partial(content, root, signature) if octets is None else partial(without, octets, signature)
+    return read_signature(signature), rest
 
 
 def _the_signature(root: Element) -> Element:

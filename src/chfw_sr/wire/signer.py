@@ -14,7 +14,6 @@ from typing import Self
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from .canonical import ALGORITHM, COORDINATE_OCTETS, content
 from .names import parse_name, write_name
@@ -111,8 +110,7 @@ class Signer:
         return [self._assembled(*each) for each in zip(documents, varying, values, strict=True)]
 
     def _assembled(self, canonical: bytes, varying: bytes, value: bytes) -> bytes:
-        r, s = decode_dss_signature(value)
-        raw = _base64((r << 8 * COORDINATE_OCTETS | s).to_bytes(2 * COORDINATE_OCTETS, "big"))
+        raw = _base64(coordinates(value))
         end = canonical.rindex(b"</")
         return b"".join((canonical[:end], _OPENING, varying, WRITTEN.before_value, raw, self._rest, canonical[end:]))
 
@@ -146,6 +144,18 @@ class Signer:
         if len(signatures) > 1 or signatures[0].getparent() is not root or signatures[0].getnext() is not None:
             raise ValueError("the document has a Signature that is not the last child of the root")
         return self.envelop(content(root, signatures[0]))
+
+
+def coordinates(value: bytes) -> bytes:
+    """Give r and s of an ECDSA signature on P-256, 32 octets each.
+
+    Args:
+        value: the signature in DER, as the key gives it: a SEQUENCE of two INTEGERs, too short for long forms.
+    """
+    end = 4 + value[3]
+    r, s = value[4:end], value[end + 2 :]
+    # An INTEGER has no octet more than it needs, and one of zeros before a bit that would make it negative.
+    return b"%b%b" % (r[-COORDINATE_OCTETS:].rjust(32, b"\0"), s[-COORDINATE_OCTETS:].rjust(32, b"\0"))
 
 
 def _base64(octets: bytes) -> bytes:

@@ -33,6 +33,7 @@ from .signer import Signer
 _ROOT: Final = f' xmlns:sr="{SR}" schemaVersion="{SCHEMA_VERSION}"><sr:Header>'
 _REQUEST: Final = f"<sr:Request{_ROOT}"
 _RESPONSE: Final = f"<sr:Response{_ROOT}"
+_ALERT: Final = f"{_RESPONSE}<sr:ResponseID>"
 _TOGETHER: Final = 128  # alerts that are signed in a row: enough to gain by it, few enough to stay in the caches
 
 
@@ -50,7 +51,7 @@ def write_alert(alert: Alert, response_id: ResponseID, at: datetime, signer: Sig
 
     Source: wire contract §5.
     """
-    return signer.envelop(_unsigned_alert(alert, str(response_id), instant_text(at)))
+    return signer.envelop(f"{_ALERT}{response_id}{_moment(at)}{_alert_message(alert)}".encode())
 
 
 def write_alerts(
@@ -69,24 +70,37 @@ def write_alerts(
 
     Source: wire contract §1 (ResponseID) and §5.
     """
-    moment = instant_text(at)
+    moment = _moment(at)
     written: list[tuple[str, bytes]] = []
     for first in range(0, len(numbered), _TOGETHER):
         some = numbered[first : first + _TOGETHER]
         names = [f"{originator}:{alert.recipient}:{counter}" for counter, alert in some]
-        unsigned = [_unsigned_alert(alert, name, moment) for (_, alert), name in zip(some, names, strict=True)]
+        unsigned: list[bytes] = []
+        last, message = None, ""
+        for (_, alert), name in zip(some, names, strict=True):
+            if last is None or alert.body is not last.body or alert.throttled is not last.throttled:
+                last, message = alert, _alert_message(alert)
+            unsigned.append(f"{_ALERT}{name}{moment}{message}".encode())
         written += zip(names, signer.envelop_all(unsigned), strict=True)
     return written
 
 
-def _unsigned_alert(alert: Alert, response_id: str, moment: str) -> bytes:
+def _moment(at: datetime) -> str:
+    """Write what stands between an alert's ResponseID and its message."""
+    return (
+        "</sr:ResponseID><sr:ResponseCode>I0</sr:ResponseCode>"
+        f"<sr:ResponseDateTime>{instant_text(at)}</sr:ResponseDateTime></sr:Header><sr:Body>"
+    )
+
+
+def _alert_message(alert: Alert) -> str:
+    """Write an alert from its message on: the same for everybody who is told the same."""
     body, throttled = alert.body, alert.throttled
     return (
-        f"{_RESPONSE}<sr:ResponseID>{response_id}</sr:ResponseID><sr:ResponseCode>I0</sr:ResponseCode>"
-        f"<sr:ResponseDateTime>{moment}</sr:ResponseDateTime></sr:Header><sr:Body><sr:DCCAlertMessage>"
-        f"<sr:DCCAlertCode>{body.code}</sr:DCCAlertCode>{'' if throttled is None else _throttled(throttled)}"
+        f"<sr:DCCAlertMessage><sr:DCCAlertCode>{body.code}</sr:DCCAlertCode>"
+        f"{'' if throttled is None else _throttled(throttled)}"
         f"<sr:DCCAlert>{ALERT_BODIES[type(body)](body)}</sr:DCCAlert>"
-        "</sr:DCCAlertMessage></sr:Body></sr:Response>".encode()
+        "</sr:DCCAlertMessage></sr:Body></sr:Response>"
     )
 
 

@@ -1,8 +1,10 @@
 """The one shape that a `ds:Signature` may have, to write and to read (wire contract §1).
 
-Reading knows two ways to the same parts. Nearly every Signature is, in exclusive canonical form, a fixed text with four
-values in it: where it is, comparing the text shows all there is to check. Any other is looked at element by element,
-which costs ten times as much and refuses with a reason; legal variety (other prefixes, an Id, blanks) is taken there.
+Reading knows three ways to the same parts. Nearly every Signature is, in canonical form, a fixed text with four values
+in it: where it is, comparing the text shows all there is to check. It is looked for in the canonical form of the whole
+document, which is needed anyway (`cut_out`), then in exclusive canonical form of its own. Any other Signature is looked
+at element by element, which costs ten times as much and refuses with a reason; legal variety (other prefixes, an Id,
+blanks) is taken there.
 """
 
 import binascii
@@ -13,6 +15,7 @@ from typing import Final
 from lxml import etree
 
 from chfw_sr.messages import Rejected, ResponseCode
+from chfw_sr.quick import quick
 
 from .canonical import COORDINATE_OCTETS, signed_octets
 from .namespaces import (
@@ -28,9 +31,12 @@ from .namespaces import (
 
 DIGEST_OCTETS: Final = 32
 
+_END: Final = b"Signature>"  # of an end tag, whatever its prefix; our start tags go on
+
 P256_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 """The order of the curve's group: r and s lie between 0 and it."""
 
+_WITHOUT_BLANKS: Final = dict.fromkeys(map(ord, XML_BLANKS))
 _SERIAL = re.compile(r"0|[1-9][0-9]{0,48}", re.ASCII)
 
 
@@ -96,6 +102,7 @@ _ORDERS: Final = {
 }
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What a Signature says, each part of the right form; whether it is true is not known.
@@ -115,6 +122,33 @@ class Parts:
     s: int
     issuer_name: str
     serial: int
+
+
+def cut_out(canonical: bytes) -> tuple[Parts, bytes] | None:
+    """Read the Signature in a document's canonical form, if it is there in one of the usual texts and all is well.
+
+    In canonical form a `<` begins a tag and nothing else. So a text that is matched from its first tag to its last, and
+    that ends where the root's end tag begins, is the root's last child; no namespace but its own is declared in it, so
+    that its SignedInfo alone is the same in exclusive form. And it is the only one: every other Signature would have an
+    end tag as well.
+
+    Args:
+        canonical: a whole document in (inclusive) canonical form, without processing instructions.
+
+    Returns:
+        What the Signature says, and the document without it; None if elements must be looked at.
+
+    Raises:
+        Rejected: `E902`, if a value of it is not of the right form.
+    """
+    end = canonical.rfind(b"</")
+    for prefix, form in _FORMS.items():
+        if canonical.endswith(form.closing, 0, end):
+            start = canonical.rfind(form.opening, 0, end)
+            found = _matched(canonical, start, prefix) if start >= 0 and canonical.count(_END) == 1 else None
+            if found is not None and found[1] == end:
+                return _parts_of(form, found[0]), canonical[:start] + canonical[end:]
+    return None
 
 
 def read_signature(signature: Element) -> Parts:
@@ -140,19 +174,31 @@ def _usual(signature: Element) -> Parts | None:
         octets = etree.tostring(signature, method="c14n", exclusive=True, with_comments=False)
     except etree.C14NError:  # a namespace named by a relative URI
         return None
+    found = _matched(octets, 0, prefix)
+    return None if found is None else _parts_of(_FORMS[prefix], found[0])
+
+
+def _matched(octets: bytes, start: int, prefix: str | None) -> tuple[list[bytes], int] | None:
+    """Match the usual text from a place in a canonical form on; give the values in it and where it ends."""
     values: list[bytes] = []
-    at = 0
-    for fixed in _ORDERS[prefix]:
-        if not octets.startswith(fixed, at):
-            return None
-        at += len(fixed)
+    at = start
+    before, *others = _ORDERS[prefix]
+    if not octets.startswith(before, at):
+        return None
+    at += len(before)
+    for fixed in others:
         # In canonical form a `<` begins a tag and nothing else.
         end = octets.find(b"<", at)
+        if not octets.startswith(fixed, end):
+            return None
         values.append(octets[at:end])
-        at = end
-    form = _FORMS[prefix]
+        at = end + len(fixed)
+    return values, at
+
+
+def _parts_of(form: Form, values: list[bytes]) -> Parts:
     signed_info = form.alone + form.before_digest + values[0] + form.end_signed_info
-    return _parts(signed_info, *map(_character_data, values[:4]))
+    return _parts(signed_info, *map(_character_data, values))
 
 
 def _character_data(octets: bytes) -> str:
@@ -190,17 +236,22 @@ def _parts(signed_info: bytes, digest: str, value: str, issuer_name: str, serial
 
 def _base64(name: str, text: str, length: int) -> bytes:
     """Read base64 of so many octets; white space in it is legal, any other slack is not."""
-    for blank in XML_BLANKS:
-        text = text.replace(blank, "")
-    try:
-        octets = binascii.a2b_base64(text, strict_mode=True)
-    except (binascii.Error, ValueError):
-        octets = None
-    if octets is None or binascii.b2a_base64(octets, newline=False).decode() != text:
+    octets = _decoded(text)
+    if octets is None:
+        octets = _decoded(text.translate(_WITHOUT_BLANKS))
+    if octets is None:
         raise _refused(f"{name} is not base64")
     if len(octets) != length:
         raise _refused(f"{name} has {len(octets)} octets; it must have {length}")
     return octets
+
+
+def _decoded(text: str) -> bytes | None:
+    try:
+        octets = binascii.a2b_base64(text, strict_mode=True)
+    except (binascii.Error, ValueError):
+        return None
+    return octets if binascii.b2a_base64(octets, newline=False).decode() == text else None
 
 
 def _refused(reason: str) -> Rejected:

@@ -6,10 +6,11 @@ the whole report, so that the order within it does not matter.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
+from operator import attrgetter
 
 from chfw_sr.campaign.changes import ActivationsRecorded, CampaignEvent, CampaignSaved, Change, RecordedActivation
 from chfw_sr.campaign.decision import Decision, Policy
@@ -42,7 +43,13 @@ _activated = unchecked(CommsHubFirmwareActivation)
 _failed = unchecked(CommsHubFirmwareActivationFailed)
 _told = unchecked(Alert)
 
-_RESPONSIBLE = (Role.IS, Role.GS, Role.ED, Role.GT)
+_RESPONSIBLE: dict[Role, Callable[[Hub], EUI | None]] = {
+    Role.IS: attrgetter("import_supplier"),
+    Role.GS: attrgetter("gas_supplier"),
+    Role.ED: attrgetter("electricity_distributor"),
+    Role.GT: attrgetter("gas_transporter"),
+}
+"""As `Hub.responsible`, at a fifth of the cost; in the order in which they are told."""
 
 
 def _key(activation: Activation) -> ActivationKey:
@@ -134,7 +141,7 @@ class _Results:
         self.sums: dict[CampaignID, _Sums] = {}
         self._facts = facts
         self._policy = policy
-        self._roles = tuple(role for role in _RESPONSIBLE if role in policy.alert_roles)
+        self._responsible = [user for role, user in _RESPONSIBLE.items() if role in policy.alert_roles]
         self._seen: set[ActivationKey] = set()
         self._newest: dict[EUI, datetime] = {}
         self._outcomes: dict[EUI, ActivationResult] = {}
@@ -178,7 +185,7 @@ class _Results:
             if before is not None:
                 moved[before] -= 1
 
-    def _tell(self, activation: Activation, hub: Hub, campaign_id: CampaignID | None) -> Iterator[Alert]:
+    def _tell(self, activation: Activation, hub: Hub, campaign_id: CampaignID | None) -> list[Alert]:
         body: CommsHubFirmwareActivation | CommsHubFirmwareActivationFailed
         if activation.result is ActivationResult.SUCCESS:
             body = _activated(device_id=hub.eui, firmware_version=activation.firmware_version)
@@ -189,8 +196,8 @@ class _Results:
                 firmware_version=activation.firmware_version,
                 failure_reason=activation.failure_reason,
             )
-        users = dict.fromkeys(user for role in self._roles if (user := hub.responsible(role)) is not None)
-        return (_told(recipient=user, body=body) for user in users)
+        users = dict.fromkeys([user for responsible in self._responsible if (user := responsible(hub)) is not None])
+        return [_told(recipient=user, body=body) for user in users]
 
     def settle(self, campaign_id: CampaignID, now: datetime) -> Iterator[tuple[Change, tuple[Alert, ...]]]:
         """Give what becomes of one campaign: its counters, a phase that has all results, a pause by the threshold."""

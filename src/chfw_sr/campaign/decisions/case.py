@@ -10,12 +10,14 @@ from chfw_sr.campaign.facts import Facts
 from chfw_sr.campaign.model import Campaign, CampaignFacts, User
 from chfw_sr.campaign.transitions import Event, IllegalTransition, destination
 from chfw_sr.messages import EUI, Body, CampaignID, Rejected, RequestID, ResponseCode
+from chfw_sr.quick import quick
 
 BodyT = TypeVar("BodyT", bound=Body)
 
 _NAMED = 5
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Case(Generic[BodyT]):
     """An authorised Service Request with all that is known.

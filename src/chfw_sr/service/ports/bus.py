@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from chfw_sr.quick import quick
+
 from .outbox import OutboxMessage
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """A message that was taken from `chfw.requests` and is not acknowledged yet.

@@ -5,8 +5,10 @@ from datetime import datetime
 from enum import StrEnum
 
 from chfw_sr.messages import RequestID, ResponseCode
+from chfw_sr.quick import quick
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A verified request that claims its RequestID; `digest` (32 octets) names its signed content."""
@@ -26,6 +28,7 @@ class ClaimStatus(StrEnum):
     """Other content claimed the RequestID before; this content is here for the first time."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Claimed:
     """The answer to a claim; of a repeat, `response` and `code` are the stored Service Response and its code."""
@@ -35,6 +38,7 @@ class Claimed:
     code: str | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class InboxRecord:
     """What to remember of a request that was claimed in the same unit of work."""

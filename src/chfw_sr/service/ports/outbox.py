@@ -7,6 +7,8 @@ from enum import StrEnum
 from typing import Protocol
 from zlib import crc32
 
+from chfw_sr.quick import quick
+
 HEADER_CODE = "x-chfw-code"
 """Header of a Service Response or of quarantined input: the response code."""
 
@@ -39,6 +41,11 @@ MAIL_LANES = "~email:"
 """How lanes of e-mail begin. In order of name they come after all others, so that neither relay meets the other's."""
 
 
+_BEGINNINGS = {kind: f"{kind}:" for kind in MessageKind} | {MessageKind.EMAIL: MAIL_LANES}
+"""How the names of lanes begin, by kind."""
+
+
+@quick
 @dataclass(frozen=True, slots=True)
 class OutboxMessage:
     """A message to publish, in final octets.
@@ -67,10 +74,8 @@ class OutboxMessage:
         There is one for each queue and one for the address of a User, and a few for all `reply_to` queues together.
         """
         if self.kind is MessageKind.REPLY:
-            return f"{self.kind}:{crc32(self.recipient.encode()) % REPLY_LANES}"
-        if self.kind is MessageKind.EMAIL:
-            return MAIL_LANES + self.recipient
-        return f"{self.kind}:{self.recipient}"
+            return f"{_BEGINNINGS[self.kind]}{crc32(self.recipient.encode()) % REPLY_LANES}"
+        return _BEGINNINGS[self.kind] + self.recipient
 
 
 class OutboxStatus(StrEnum):

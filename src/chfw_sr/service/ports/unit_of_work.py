@@ -8,12 +8,14 @@ from typing import Protocol
 from chfw_sr.campaign.changes import Change
 from chfw_sr.campaign.facts import Facts, Needs
 from chfw_sr.messages import EUI, RequestID
+from chfw_sr.quick import quick
 
 from .inbox import Claim, Claimed, InboxRecord, Quarantined
 from .outbox import OutboxMessage
 from .throttles import Throttle
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Cause:
     """Why something changes: the request, or None for the clock; it stands on every row of the history."""
