@@ -18,16 +18,20 @@ from sqlalchemy import (
     Select,
     Table,
     Text,
+    and_,
     bindparam,
     case,
     cast,
     column,
     event,
     exc,
+    exists,
     func,
     literal_column,
+    or_,
     select,
     text,
+    update,
 )
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -215,6 +219,38 @@ class PostgreSQL(SqlDialect):
     def is_duplicate(self, error: BaseException) -> bool:
         """Look at the SQLSTATE."""
         return getattr(original_of(error), "sqlstate", None) == self._UNIQUE_VIOLATION
+
+    def listed(self, name: str, one: ColumnClause[Any]) -> FromClause:
+        """Take a text apart in the server."""
+        names = func.unnest(func.string_to_array(bindparam(name, type_=one.type), " "))
+        named = names.table_valued(column(one.name, one.type), with_ordinality="place", name=name)
+        return named.render_derived()
+
+    def listing(self, names: Iterable[str]) -> str:
+        """Give a text, with spaces between the names."""
+        return " ".join(names)
+
+    async def put(
+        self,
+        connection: AsyncConnection,
+        target: Table,
+        names: Sequence[str],
+        rows: Select[Any],
+        given: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Save first and insert what is missing, in the order of the key.
+
+        ON CONFLICT takes half as long again for a row that is new, and writes every other anew, as it is or not.
+        """
+        new = rows.subquery("new").columns
+        values = dict(zip(names, new, strict=True))
+        key = [each.name for each in target.primary_key]
+        same = and_(*(target.c[name] == values[name] for name in key))
+        others = {name: value for name, value in values.items() if name not in key}
+        differs = or_(*(target.c[name].is_distinct_from(value) for name, value in others.items()))
+        await connection.execute(update(target).where(same, differs).values(others), given)
+        missing = select(*new).where(~exists().where(same)).order_by(*(values[name] for name in key))
+        await connection.execute(target.insert().from_select(names, missing), given)
 
 
 _MODELS = (column("key", postgresql.BIGINT), column("own", Boolean))
