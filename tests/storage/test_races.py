@@ -1,6 +1,7 @@
 """Races that only row locks decide: transactions that are open at once on PostgreSQL, and who waits for whom."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -27,6 +28,7 @@ from tests.contract.makers import (
     C1,
     C2,
     CAUSE,
+    NEW,
     campaign,
     claim,
     create,
@@ -41,6 +43,8 @@ from tests.contract.makers import (
     user,
     window,
 )
+
+from .test_plans import catching
 
 pytestmark = pytest.mark.postgresql
 
@@ -322,6 +326,30 @@ async def test_what_is_anticipated_is_locked(store: SqlStore, impatient: SqlStor
             async with impatient.begin() as second:
                 with pytest.raises(Unavailable, match="lock timeout"):
                     await second.facts(other)
+
+
+async def test_a_long_list_that_waited_for_a_report_sees_what_it_reported(store: SqlStore) -> None:
+    """It is read by the statement that locks it, and told by the row that it waited for."""
+    await stock(store, *(hub(number) for number in range(1, 1010)))
+    await create(store)
+    listed = Needs(hubs=numbers(range(1, 1010)))
+    known: list[Facts] = []
+
+    async def second(work: UnitOfWork) -> None:
+        await work.anticipate([listed])
+        with catching(store) as caught:
+            known.append(await work.facts(listed))
+        assert not [statement for statement, _ in caught if re.search(r"\bhubs\b", statement)]
+
+    async with store.begin() as first:
+        await first.facts(Needs(hubs=numbers([7]), hub_campaigns=True))
+        other = asyncio.create_task(within(store, second))
+        await waiting(store)
+        await first.apply([ActivationsRecorded((result(7, campaign_id=None, phase=None),))], CAUSE)
+        await first.commit()
+    await other
+    assert [eui for eui, each in known[0].hubs.items() if each.firmware_version == NEW] == [hub_eui(7)]
+    assert len(known[0].hubs) == 1009
 
 
 async def test_of_two_that_wait_for_each_other_one_is_told_to_try_again(store: SqlStore) -> None:
