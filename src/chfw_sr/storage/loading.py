@@ -46,7 +46,7 @@ class Loader:
         self._locked: set[EUI] = set()
 
     async def learn(self, needs: Sequence[Needs]) -> None:
-        """Lock and load what is not known; hubs of longer lists are locked only."""
+        """Lock and load what is not known; hubs of longer lists are locked, and put together by `load_hubs`."""
         wanted = Wanted.of(needs, self._known, self._locked)
         if wanted.users or self._known.operators is None:
             await self._learn_users(wanted.users)

@@ -12,7 +12,7 @@ BULK = 1000
 """Hubs from which a list is left to the database: it is not kept in memory, and not carried out there."""
 
 MOST_HUBS = 20_000
-"""Hubs that are loaded ahead for one batch; those beyond are locked only, and loaded when their turn comes."""
+"""Hubs that are loaded ahead for one batch; those beyond are put together when their turn comes."""
 
 
 @dataclass(slots=True)
@@ -21,7 +21,7 @@ class Wanted:
 
     Attributes:
         hubs: to lock and to load.
-        bulk: to lock only, in the order in which they are named.
+        bulk: to lock, but not to keep one by one; in the order in which they are named.
         held: hubs, known or not, of which also the campaigns that hold them are to be locked and loaded.
         launches: campaigns whose models are to be owned.
         parts: of which to learn whether the User is responsible.
