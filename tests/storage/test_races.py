@@ -5,9 +5,10 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, event, text
 
 from chfw_sr.campaign.changes import (
     ActivationsRecorded,
@@ -29,6 +30,7 @@ from tests.contract.makers import (
     C2,
     CAUSE,
     NEW,
+    apply,
     campaign,
     claim,
     create,
@@ -424,3 +426,22 @@ async def test_blocks_of_ids_do_not_overlap(store: SqlStore, count: int) -> None
     ranges = [each for some in await asyncio.gather(*(reserve() for _ in range(4))) for each in some]
     ranges.sort(key=lambda each: each.start)
     assert all(before.stop <= after.start for before, after in pairwise(ranges))
+
+
+async def test_joins_are_hashed_while_a_list_is_written(store: SqlStore) -> None:
+    """For a campaign that statistics take for empty, to compare each hub with each that is there seems as cheap."""
+    await create(store)
+    ways: list[str] = []
+
+    def look(connection: Connection, _cursor: Any, statement: str, *_others: Any) -> None:
+        if statement.startswith(("UPDATE campaign_hubs", "INSERT INTO campaign_hubs", "INSERT INTO history")):
+            ways.append(connection.exec_driver_sql("SHOW enable_nestloop").scalar_one())
+
+    engine = store.database.engine.sync_engine
+    event.listen(engine, "before_cursor_execute", look)
+    try:
+        for _ in range(2):
+            await apply(store, NominationsReplaced(C1, ALICE, numbers(range(10))))
+    finally:
+        event.remove(engine, "before_cursor_execute", look)
+    assert ways == ["on", "on", "off", "off"] * 2
