@@ -1,8 +1,11 @@
 """A batch asks the database once and writes to it once, and what it remembers of it is what the database would say."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from chfw_sr.campaign.changes import (
     ActivationsRecorded,
@@ -176,3 +179,71 @@ async def test_a_long_list_and_a_short_one_in_one_batch(store: SqlStore) -> None
     assert known.own_lists.preferred == numbers([3, BULK + 7])
     owners = [known.hubs[eui].membership for eui in numbers([0, 3, BULK + 6])]
     assert [each and each.nominated_by for each in owners] == [None, ALICE, BOB]
+
+
+@pytest.mark.parametrize("reported", [1, BULK + 1])
+async def test_a_long_list_is_read_as_the_batch_has_left_it(store: SqlStore, reported: int) -> None:
+    """What was read ahead of it is forgotten, be the change carried out in memory or in the database."""
+    listed = numbers(range(BULK + 5))
+    await stock(store, *(hub(number, gas_supplier=(ALICE, BOB)[number % 2]) for number in range(BULK + 5)))
+    await create(store, CONSULTING)
+    requests, changes = nomination(BOB, 4)
+    results = ActivationsRecorded(
+        tuple(result(number, campaign_id=None, phase=None) for number in range(4, 4 + reported))
+    )
+    needs = Needs(user=ALICE, campaign=C1, hubs=listed)
+    async with store.begin() as work:
+        await work.anticipate([needs])
+        await work.facts(requests)
+        await work.apply(changes, CAUSE)
+        await work.facts(Needs(hubs=numbers(range(4, 4 + reported)), hub_campaigns=True))
+        await work.apply([results], CAUSE)
+        within = await work.facts(needs)
+        await work.commit()
+    assert within == await facts(store, **_asked(needs))
+    assert [within.hubs[eui].firmware_version for eui in listed].count(NEW) == reported
+    owners = {eui: each.membership.nominated_by for eui, each in within.hubs.items() if each.membership}
+    assert owners == {hub_eui(4): BOB}
+
+
+async def test_of_two_long_lists_in_one_batch_each_gets_its_own_hubs(store: SqlStore) -> None:
+    await stock(store, *(hub(number) for number in range(2 * BULK + 10)))
+    lists = [numbers(range(first, first + BULK + 5)) for first in (0, BULK + 4)]
+    async with store.begin() as work:
+        await work.anticipate([Needs(hubs=each) for each in lists])
+        answers = [await work.facts(Needs(hubs=each)) for each in lists]
+    assert [set(each.hubs) for each in answers] == [set(lists[0]), set(lists[1])]
+
+
+@pytest.mark.parametrize("position", [0, BULK])
+async def test_a_list_that_is_sent_again_writes_what_differs(store: SqlStore, position: int) -> None:
+    """Rows that are as they should be are not written anew; two that change places are."""
+    listed = list(numbers(range(BULK + 1)))
+    await stock(store, *(hub(number) for number in range(BULK + 1)))
+    await create(store, CONSULTING)
+    before = [NominationsReplaced(C1, ALICE, tuple(listed))]
+    listed[0], listed[position] = listed[position], listed[0]
+    async with store.begin() as work:
+        await work.apply(before, CAUSE)
+        with counting(store) as written:
+            await work.apply([NominationsReplaced(C1, ALICE, tuple(listed))], CAUSE)
+        await work.commit()
+    assert sum(written) == (2 if position else 0)
+    assert (await facts(store, user=ALICE, campaign=C1, own_lists=True)).own_lists.preferred == tuple(listed)
+
+
+@contextmanager
+def counting(store: SqlStore) -> Iterator[list[int]]:
+    """Count the rows that statements write."""
+    written: list[int] = []
+
+    def count(_connection: Any, _cursor: Any, statement: str, _parameters: Any, context: Any, _many: bool) -> None:
+        if statement.startswith(("INSERT", "UPDATE", "DELETE")):
+            written.append(context.rowcount)
+
+    engine = store.database.engine.sync_engine
+    event.listen(engine, "after_cursor_execute", count)
+    try:
+        yield written
+    finally:
+        event.remove(engine, "after_cursor_execute", count)

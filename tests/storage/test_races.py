@@ -1,12 +1,14 @@
 """Races that only row locks decide: transactions that are open at once on PostgreSQL, and who waits for whom."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, event, text
 
 from chfw_sr.campaign.changes import (
     ActivationsRecorded,
@@ -27,6 +29,8 @@ from tests.contract.makers import (
     C1,
     C2,
     CAUSE,
+    NEW,
+    apply,
     campaign,
     claim,
     create,
@@ -41,6 +45,8 @@ from tests.contract.makers import (
     user,
     window,
 )
+
+from .test_plans import catching
 
 pytestmark = pytest.mark.postgresql
 
@@ -324,6 +330,30 @@ async def test_what_is_anticipated_is_locked(store: SqlStore, impatient: SqlStor
                     await second.facts(other)
 
 
+async def test_a_long_list_that_waited_for_a_report_sees_what_it_reported(store: SqlStore) -> None:
+    """It is read by the statement that locks it, and told by the row that it waited for."""
+    await stock(store, *(hub(number) for number in range(1, 1010)))
+    await create(store)
+    listed = Needs(hubs=numbers(range(1, 1010)))
+    known: list[Facts] = []
+
+    async def second(work: UnitOfWork) -> None:
+        await work.anticipate([listed])
+        with catching(store) as caught:
+            known.append(await work.facts(listed))
+        assert not [statement for statement, _ in caught if re.search(r"\bhubs\b", statement)]
+
+    async with store.begin() as first:
+        await first.facts(Needs(hubs=numbers([7]), hub_campaigns=True))
+        other = asyncio.create_task(within(store, second))
+        await waiting(store)
+        await first.apply([ActivationsRecorded((result(7, campaign_id=None, phase=None),))], CAUSE)
+        await first.commit()
+    await other
+    assert [eui for eui, each in known[0].hubs.items() if each.firmware_version == NEW] == [hub_eui(7)]
+    assert len(known[0].hubs) == 1009
+
+
 async def test_of_two_that_wait_for_each_other_one_is_told_to_try_again(store: SqlStore) -> None:
     await create(store, campaign(), campaign(C2))
     got: list[str] = []
@@ -396,3 +426,22 @@ async def test_blocks_of_ids_do_not_overlap(store: SqlStore, count: int) -> None
     ranges = [each for some in await asyncio.gather(*(reserve() for _ in range(4))) for each in some]
     ranges.sort(key=lambda each: each.start)
     assert all(before.stop <= after.start for before, after in pairwise(ranges))
+
+
+async def test_joins_are_hashed_while_a_list_is_written(store: SqlStore) -> None:
+    """For a campaign that statistics take for empty, to compare each hub with each that is there seems as cheap."""
+    await create(store)
+    ways: list[str] = []
+
+    def look(connection: Connection, _cursor: Any, statement: str, *_others: Any) -> None:
+        if statement.startswith(("UPDATE campaign_hubs", "INSERT INTO campaign_hubs", "INSERT INTO history")):
+            ways.append(connection.exec_driver_sql("SHOW enable_nestloop").scalar_one())
+
+    engine = store.database.engine.sync_engine
+    event.listen(engine, "before_cursor_execute", look)
+    try:
+        for _ in range(2):
+            await apply(store, NominationsReplaced(C1, ALICE, numbers(range(10))))
+    finally:
+        event.remove(engine, "before_cursor_execute", look)
+    assert ways == ["on", "on", "off", "off"] * 2

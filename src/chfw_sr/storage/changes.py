@@ -3,7 +3,17 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias, assert_never
 
-from sqlalchemy import Integer, and_, column, delete, insert, literal, select, true, update
+from sqlalchemy import (
+    Integer,
+    and_,
+    column,
+    delete,
+    insert,
+    literal,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chfw_sr.campaign.changes import (
@@ -109,42 +119,33 @@ class ChangeMaker:
         )
         campaign_id = literal(change.campaign_id, KEY)
         columns = ["campaign_id", "phase", "hub", "default_supplier", "default_position", "held"]
-        values = select(campaign_id, _PILOT, named.c.hub, named.c.supplier, named.c.position, true())
-        statement = self._dialect.insert(campaign_hubs).from_select(columns, values.where(true()).order_by(named.c.hub))
-        await self._connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=["campaign_id", "phase", "hub"],
-                set_={name: statement.excluded[name] for name in ("default_supplier", "default_position", "held")},
-            )
-        )
+        rows = select(campaign_id, _PILOT, named.c.hub, named.c.supplier, named.c.position, true())
+        await self._dialect.put(self._connection, campaign_hubs, columns, rows)
         listed = select(campaign_id, named.c.supplier, named.c.hub).order_by(named.c.supplier, named.c.position)
         await record_hubs(self._connection, "DefaultListed", cause, listed)
 
     async def _replace_nominations(self, change: NominationsReplaced, cause: Cause) -> None:
         """Write the history first, since it is told by what was there before."""
         row = campaign_hubs.c
-        data = [(hub, position) for position, hub in enumerate(change.hubs)]
-        named = self._dialect.rows("named", [column("hub", KEY), column("position", Integer)], data)
+        named = self._dialect.listed("named", column("hub", KEY))
+        given = {"named": self._dialect.listing(change.hubs)}
         campaign_id, supplier = literal(change.campaign_id, KEY), literal(change.supplier, KEY)
         own = and_(row.campaign_id == change.campaign_id, row.phase == Phase.PILOT.value, row.nominated_by == supplier)
         withdrawn = and_(own, row.hub.not_in(select(named.c.hub)))
         found = select(campaign_id, supplier, row.hub).where(withdrawn).order_by(row.hub)
-        await record_hubs(self._connection, "NominationWithdrawn", cause, found)
+        gone = await record_hubs(self._connection, "NominationWithdrawn", cause, found, given)
         known = named.c.hub.in_(select(row.hub).where(own))
-        new = select(campaign_id, supplier, named.c.hub).where(~known).order_by(named.c.position)
-        await record_hubs(self._connection, "Nominated", cause, new)
-        await self._connection.execute(delete(campaign_hubs).where(withdrawn, row.default_supplier.is_(None)))
-        nobody = {"nominated_by": None, "nominated_position": None}
-        await self._connection.execute(update(campaign_hubs).where(withdrawn).values(nobody))
-        columns = ["campaign_id", "phase", "hub", "nominated_by", "nominated_position", "held"]
-        values = select(campaign_id, _PILOT, named.c.hub, supplier, named.c.position, true())
-        statement = self._dialect.insert(campaign_hubs).from_select(columns, values.where(true()).order_by(named.c.hub))
-        await self._connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=["campaign_id", "phase", "hub"],
-                set_={name: statement.excluded[name] for name in ("nominated_by", "nominated_position", "held")},
+        new = select(campaign_id, supplier, named.c.hub).where(~known).order_by(named.c.place)
+        await record_hubs(self._connection, "Nominated", cause, new, given)
+        if gone:
+            await self._connection.execute(
+                delete(campaign_hubs).where(withdrawn, row.default_supplier.is_(None)), given
             )
-        )
+            nobody = {"nominated_by": None, "nominated_position": None}
+            await self._connection.execute(update(campaign_hubs).where(withdrawn).values(nobody), given)
+        columns = ["campaign_id", "phase", "hub", "nominated_by", "nominated_position", "held"]
+        rows = select(campaign_id, _PILOT, named.c.hub, supplier, named.c.place - 1, true())
+        await self._dialect.put(self._connection, campaign_hubs, columns, rows, given)
 
 
 async def save_participations(connection: AsyncConnection, dialect: SqlDialect, parts: Sequence[Participation]) -> None:

@@ -4,19 +4,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import FromClause, and_, column, func, select
+from sqlalchemy import and_, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chfw_sr.campaign.facts import Facts, Needs
 from chfw_sr.campaign.model import Campaign, Cell, Hub, OwnLists, Participation, PlanRow
 from chfw_sr.messages import EUI, MAX_DEVICE_LIST, CampaignID, Phase
 
-from .columns import KEY
 from .dialects import SqlDialect
 from .loading import Loader
-from .mapping import HUB, MEMBERSHIP, to_cell, to_hub, to_participation, to_plan_row
+from .lookups import hubs_alike, places_alike
+from .mapping import to_cell, to_hubs, to_participation, to_plan_row
 from .safe_launch import SafeLaunches
-from .tables import LIVE, campaign_hubs, campaigns, cells, hubs, participations
+from .tables import campaign_hubs, cells, participations
 from .witnesses import Witnesses
 from .workspace import BULK, Known
 
@@ -78,7 +78,7 @@ class FactFinder:
 
     async def _bulk(self, needs: Needs) -> Facts:
         """Answer needs of which the hubs were locked, and are not to be kept."""
-        loaded = await load_hubs(self._connection, self._dialect, needs.hubs)
+        loaded = await self._loader.load_hubs(needs.hubs) if needs.hubs else {}
         others = replace(needs, hubs=(), activations=(), hub_campaigns=False)
         holders: set[CampaignID] = set()
         if needs.hub_campaigns:
@@ -131,23 +131,12 @@ def _is_bulky(needs: Needs) -> bool:
     return len(needs.hubs) > BULK or len(needs.activations) > BULK
 
 
-async def load_hubs(connection: AsyncConnection, dialect: SqlDialect, euis: Sequence[EUI]) -> dict[EUI, Hub]:
-    """Load hubs with their places in live campaigns; one that does not exist is absent."""
-    if not euis:
-        return {}
-    wanted = _euis(dialect, euis)
-    live = campaigns.c.campaign_id
-    place = (live, *(campaign_hubs.c[name] for name in MEMBERSHIP[1:]))
-    query = (
-        select(*(hubs.c[name] for name in HUB), *place)
-        .select_from(wanted)
-        .join(hubs, hubs.c.eui == wanted.c.eui)
-        .outerjoin(campaign_hubs, and_(campaign_hubs.c.hub == hubs.c.eui, campaign_hubs.c.held))
-        .outerjoin(campaigns, and_(live == campaign_hubs.c.campaign_id, LIVE))
-        # The last row of a hub stays: one of a live campaign, and of two the later phase.
-        .order_by(live.is_not(None), campaign_hubs.c.phase)
-    )
-    return {row[0]: to_hub(row) for row in await connection.execute(query)}
+async def load_hub(connection: AsyncConnection, dialect: SqlDialect, eui: EUI) -> Hub | None:
+    """Load a hub with its place in a live campaign; None if there is no such hub."""
+    named = {"wanted": dialect.listing([eui])}
+    found = (await connection.execute(dialect.once(hubs_alike), named)).all()
+    places = (await connection.execute(dialect.once(places_alike), named)).all()
+    return to_hubs(found, places).get(eui)
 
 
 async def load_participations(connection: AsyncConnection, ids: Sequence[str]) -> tuple[Participation, ...]:
@@ -160,7 +149,3 @@ async def load_cells(connection: AsyncConnection, campaign_id: CampaignID) -> tu
     """Load the cells of a campaign, in the order of their making."""
     query = select(cells).where(cells.c.campaign_id == campaign_id).order_by(cells.c.id)
     return tuple(map(to_cell, await connection.execute(query)))
-
-
-def _euis(dialect: SqlDialect, euis: Sequence[EUI]) -> FromClause:
-    return dialect.rows("wanted", [column("eui", KEY)], [(eui,) for eui in dict.fromkeys(euis)])

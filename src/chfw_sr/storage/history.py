@@ -1,6 +1,6 @@
 """The history: who changed what, when, and because of which request. Rows are only ever added."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Select, Text, literal
@@ -19,7 +19,9 @@ async def record(connection: AsyncConnection, dialect: SqlDialect, lines: Sequen
     await dialect.load(connection, history, LINE, lines)
 
 
-async def record_hubs(connection: AsyncConnection, kind: str, cause: Cause, query: Select[Any]) -> int:
+async def record_hubs(
+    connection: AsyncConnection, kind: str, cause: Cause, query: Select[Any], given: Mapping[str, Any] | None = None
+) -> int:
     """Write a row for each hub that a query finds, in its order, without fetching them; give how many there were.
 
     Args:
@@ -27,10 +29,11 @@ async def record_hubs(connection: AsyncConnection, kind: str, cause: Cause, quer
         kind: of all rows.
         cause: of all rows.
         query: gives campaign, User, hub and, if there is any, detail.
+        given: the query's parameters.
     """
     names = ["campaign_id", "user_eui", "hub", "detail"]
     if len(query.selected_columns) < len(names):
         query = query.add_columns(literal({}, DETAIL))
     query = query.add_columns(literal(cause.at, Instant), literal(kind, Text), literal(name_of(cause), Text))
     statement = history.insert().from_select([*names, "at", "kind", "request_id"], query)
-    return (await connection.execute(statement)).rowcount
+    return (await connection.execute(statement, given)).rowcount

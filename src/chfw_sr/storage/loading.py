@@ -8,22 +8,22 @@ About a campaign that does not exist the same statements are asked as about one 
 two apart by the time that an answer takes.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chfw_sr.campaign.facts import ActivationKey, Needs
-from chfw_sr.campaign.model import CampaignFacts, OwnLists, Participation
-from chfw_sr.messages import EUI, CampaignID, Phase, Region
+from chfw_sr.campaign.model import CampaignFacts, Hub, OwnLists, Participation
+from chfw_sr.messages import EUI, MAX_DEVICE_LIST, CampaignID, Phase, Region
 
 from . import lookups
 from .dialects import SqlDialect
-from .lookups import CAMPAIGN, HUBS, PART, PROOFS, RESULT, TARGETS, USER
-from .mapping import to_campaign, to_cell, to_hub, to_outcome, to_participation, to_tallies, to_user
+from .lookups import CAMPAIGN, PART, PROOFS, RESULT, TARGETS, USER
+from .mapping import to_campaign, to_cell, to_hub, to_hubs, to_outcome, to_participation, to_tallies, to_user
 from .witnesses import Witnesses
-from .workspace import BULK, Known, Part, Row, Wanted
+from .workspace import BULK, Ahead, Known, Part, Row, Wanted
 
 _PHASES = {phase.value: phase for phase in Phase}
 
@@ -46,7 +46,7 @@ class Loader:
         self._locked: set[EUI] = set()
 
     async def learn(self, needs: Sequence[Needs]) -> None:
-        """Lock and load what is not known; hubs of longer lists are locked only."""
+        """Lock and load what is not known; hubs of longer lists are locked, and put together by `load_hubs`."""
         wanted = Wanted.of(needs, self._known, self._locked)
         if wanted.users or self._known.operators is None:
             await self._learn_users(wanted.users)
@@ -64,10 +64,13 @@ class Loader:
         await self._learn_cells(wanted.cells)
 
     async def _ask(
-        self, build: Callable[[SqlDialect], Select[Any]], **tables: tuple[Sequence[Any], Iterable[Sequence[Any]]]
+        self,
+        build: Callable[[SqlDialect], Select[Any]],
+        hubs: Iterable[EUI] | None = None,
+        **tables: tuple[Sequence[Any], Iterable[Sequence[Any]]],
     ) -> Sequence[Any]:
-        """Execute a statement over tables that are given."""
-        parameters: dict[str, Any] = {}
+        """Execute a statement over tables that are given, or wanted hubs."""
+        parameters: dict[str, Any] = {} if hubs is None else {"wanted": self._dialect.listing(hubs)}
         for name, (columns, data) in tables.items():
             parameters |= self._dialect.giving(name, columns, list(data))
         return await self._dialect.run(self._connection, build, parameters)
@@ -80,11 +83,11 @@ class Loader:
 
     async def _lock_models(self, wanted: Wanted) -> None:
         """Lock models, and name the campaigns that are to be locked for the hubs that they hold."""
-        hubs = wanted.hubs | wanted.bulk
+        hubs = wanted.bulk | dict.fromkeys(sorted(wanted.hubs))
         shared: Sequence[Any] = ()
         owned: Sequence[Any] = ()
         if hubs:
-            shared = await self._ask(lookups.models_of_hubs, wanted=(HUBS, _single(hubs)))
+            shared = await self._ask(lookups.models_of_hubs, hubs)
         if wanted.launches:
             owned = await self._ask(lookups.models_of_campaigns, wanted=(CAMPAIGN, _single(wanted.launches)))
         await self._dialect.lock_models(
@@ -92,8 +95,8 @@ class Loader:
             [(row.manufacturer, row.model) for row in shared],
             [(row.manufacturer, row.model) for row in owned],
         )
-        if held := wanted.held & hubs:
-            holders = await self._ask(lookups.holders_of_hubs, wanted=(HUBS, _single(held)))
+        if held := wanted.held & hubs.keys():
+            holders = await self._ask(lookups.holders_of_hubs, sorted(held))
             wanted.campaigns |= {row.campaign_id for row in holders} - self._known.campaigns.keys()
 
     async def learn_campaigns(self, ids: Iterable[CampaignID]) -> None:
@@ -110,25 +113,36 @@ class Loader:
             facts = CampaignFacts(to_campaign(row), parts[row.campaign_id], to_tallies(row))
             self._known.campaigns[facts.campaign.campaign_id] = facts
 
-    async def _lock_hubs(self, hubs: set[EUI]) -> None:
-        if hubs and not self._dialect.single_writer:
-            await self._ask(lookups.hubs_counted, wanted=(HUBS, _single(hubs)))
-            self._locked |= hubs
+    async def _lock_hubs(self, hubs: Collection[EUI]) -> None:
+        """Lock hubs; as many as fit one list are known by it too, and need not be looked for again in their turn."""
+        if not hubs or self._dialect.single_writer:
+            return
+        self._locked.update(hubs)
+        if len(hubs) > MAX_DEVICE_LIST:
+            await self._ask(lookups.hubs_counted, hubs)
+        else:
+            self._known.ahead = Ahead(frozenset(hubs), await self._ask(lookups.hubs_locked_alike, hubs))
+
+    async def load_hubs(self, hubs: Collection[EUI]) -> dict[EUI, Hub]:
+        """Load hubs that are locked, with their places in live campaigns; what is not there is absent."""
+        ahead = self._known.ahead
+        alike = ahead.rows if ahead and ahead.are(hubs) else await self._ask(lookups.hubs_alike, hubs)
+        return to_hubs(alike, await self._ask(lookups.places_alike, hubs))
 
     async def _learn_hubs(self, hubs: set[EUI], campaigns: set[CampaignID]) -> None:
         if not hubs:
             return
         searched = frozenset(campaigns)
-        named = _single(hubs)
-        found = await self._ask(lookups.hubs_named, wanted=(HUBS, named))
+        named = sorted(hubs)
+        found = await self._ask(lookups.hubs_named, named)
         rows: dict[EUI, dict[tuple[CampaignID, Phase], Row]] = {EUI(row.eui): {} for row in found}
-        places = await self._ask(lookups.rows_of_hubs, wanted=(HUBS, named), searched=(CAMPAIGN, _single(searched)))
+        places = await self._ask(lookups.rows_of_hubs, named, searched=(CAMPAIGN, _single(searched)))
         for hub, campaign_id, phase, default, nominated, cell_id, outcome, held in places:
             if hub in rows:
                 rows[hub][campaign_id, _PHASES[phase]] = Row(default, nominated, cell_id, to_outcome(outcome), held)
         self._known.hubs |= dict.fromkeys(hubs)
         for each in found:
-            hub = to_hub((*each, None))
+            hub = to_hub(*each)
             self._known.learn_hub(hub, rows[hub.eui], searched)
 
     async def recorded(self, keys: Iterable[ActivationKey]) -> frozenset[ActivationKey]:

@@ -3,6 +3,7 @@
 Keys are given as a table, `wanted`; a statement finds its rows by an index, whatever the planner believes of how many.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Integer, Select, and_, column, exists, func, or_, select
@@ -15,7 +16,9 @@ from .mapping import HUB
 from .tables import LIVE, activations, campaign_hubs, campaigns, cells, hubs, participations, users
 
 USER = (column("eui", KEY),)
-HUBS = (column("eui", KEY),)
+HUBS = column("eui", KEY)
+"""Hubs are a listed table: there may be as many as fit a list."""
+
 CAMPAIGN = (column("campaign_id", KEY),)
 PART = (column("campaign_id", KEY), column("user_eui", KEY))
 RESULT = (activations.c.hub, activations.c.firmware_version, activations.c.at)
@@ -50,7 +53,7 @@ def users_named(dialect: SqlDialect) -> Select[Any]:
 
 def models_of_hubs(dialect: SqlDialect) -> Select[Any]:
     """Find the models of wanted hubs."""
-    named = dialect.given("wanted", HUBS)
+    named = dialect.listed("wanted", HUBS)
     found = select(hubs.c.manufacturer, hubs.c.model).join_from(named, hubs, hubs.c.eui == named.c.eui)
     return found.distinct()
 
@@ -63,7 +66,7 @@ def models_of_campaigns(dialect: SqlDialect) -> Select[Any]:
 
 def holders_of_hubs(dialect: SqlDialect) -> Select[Any]:
     """Find the live campaigns that hold wanted hubs."""
-    named = dialect.given("wanted", HUBS)
+    named = dialect.listed("wanted", HUBS)
     held = select(campaign_hubs.c.campaign_id).join_from(named, campaign_hubs, campaign_hubs.c.hub == named.c.eui)
     live = held.join(campaigns, campaigns.c.campaign_id == campaign_hubs.c.campaign_id).where(LIVE)
     return live.where(campaign_hubs.c.held).distinct()
@@ -78,16 +81,57 @@ def campaigns_named(dialect: SqlDialect) -> Select[Any]:
 
 def hubs_named(dialect: SqlDialect) -> Select[Any]:
     """Lock wanted hubs, in the order in which everybody does it."""
-    named = select(dialect.given("wanted", HUBS).c.eui)
-    found = select(*(hubs.c[name] for name in HUB)).where(hubs.c.eui.in_(named)).order_by(hubs.c.eui)
-    return dialect.for_update(found)
+    return _locked(dialect, HUB)
 
 
 def hubs_counted(dialect: SqlDialect) -> Select[Any]:
     """Lock wanted hubs in the same order, and fetch none."""
-    named = select(dialect.given("wanted", HUBS).c.eui)
-    within = dialect.for_update(select(hubs.c.eui).where(hubs.c.eui.in_(named)).order_by(hubs.c.eui)).subquery()
-    return select(func.count()).select_from(within)
+    return select(func.count()).select_from(_locked(dialect, ["eui"]).subquery())
+
+
+def hubs_locked_alike(dialect: SqlDialect) -> Select[Any]:
+    """Lock wanted hubs in the same order, and give them as `hubs_alike` does."""
+    return _alike(_locked(dialect, HUB))
+
+
+def hubs_alike(dialect: SqlDialect) -> Select[Any]:
+    """Find wanted hubs: a row for all that are alike, which begins with their names, then has the others of `HUB`.
+
+    Thousands of hubs are of a few models, regions and Users: a row for each would cost both sides several times more.
+    """
+    return _alike(_wanted_hubs(dialect, HUB))
+
+
+def _alike(found: Select[Any]) -> Select[Any]:
+    within = found.subquery("found")
+    alike = [within.c[name] for name in HUB if name != "eui"]
+    return select(func.aggregate_strings(within.c.eui, " "), *alike).group_by(*alike)
+
+
+def _wanted_hubs(dialect: SqlDialect, names: Sequence[str]) -> Select[Any]:
+    """Find wanted hubs; a join, since the hubs of an IN are sorted or hashed first to find those that come twice."""
+    named = dialect.listed("wanted", HUBS)
+    return select(*(hubs.c[name] for name in names)).join_from(named, hubs, hubs.c.eui == named.c.eui)
+
+
+def _locked(dialect: SqlDialect, names: Sequence[str]) -> Select[Any]:
+    return dialect.for_update(_wanted_hubs(dialect, names).order_by(hubs.c.eui), of=hubs)
+
+
+def places_alike(dialect: SqlDialect) -> Select[Any]:
+    """Find the places of wanted hubs in live campaigns that hold them: a row for all hubs whose places are alike.
+
+    A row begins with the hubs' names, and goes on as `to_membership` takes it. The later phase comes last.
+    """
+    row = campaign_hubs.c
+    named = dialect.listed("wanted", HUBS)
+    allotted = row.cell_id.is_not(None).label("allotted")
+    alike = (row.campaign_id, row.phase, row.default_supplier, row.nominated_by, allotted, row.outcome)
+    held = select(func.aggregate_strings(row.hub, " "), *alike).join_from(
+        named, campaign_hubs, and_(row.hub == named.c.eui, row.held)
+    )
+    live = held.join(campaigns, campaigns.c.campaign_id == row.campaign_id).where(LIVE)
+    return live.group_by(*alike).order_by(row.phase)
 
 
 def rows_of_hubs(dialect: SqlDialect) -> Select[Any]:
@@ -96,7 +140,7 @@ def rows_of_hubs(dialect: SqlDialect) -> Select[Any]:
     An outer join, so that no plan begins with the rows, however few there seem to be.
     """
     row = campaign_hubs.c
-    named = dialect.given("wanted", HUBS)
+    named = dialect.listed("wanted", HUBS)
     searched = select(dialect.given("searched", CAMPAIGN).c.campaign_id)
     living = exists().where(campaigns.c.campaign_id == row.campaign_id, LIVE)
     found = and_(row.hub == named.c.eui, or_(and_(row.held, living), row.campaign_id.in_(searched)))

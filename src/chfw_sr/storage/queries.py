@@ -23,7 +23,7 @@ from chfw_sr.service.ports import (
     Quarantined,
 )
 
-from .facts import load_cells, load_hubs, load_participations
+from .facts import load_cells, load_hub, load_participations
 from .mapping import to_campaign
 from .post import entries
 from .progress import load_progress
@@ -117,7 +117,7 @@ class SqlQueries:
     async def hub(self, eui: EUI) -> HubView | None:
         """Give one hub with its timeline; None if there is none."""
         async with self._database.read() as connection:
-            hub = (await load_hubs(connection, self._database.dialect, [eui])).get(eui)
+            hub = await load_hub(connection, self._database.dialect, eui)
             if hub is None:
                 return None
             past = await connection.execute(select(history).where(history.c.hub == eui).order_by(history.c.id))

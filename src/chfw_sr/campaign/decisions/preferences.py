@@ -91,12 +91,13 @@ def _sort_out(
     accepted: list[EUI] = []
     refused: dict[str, list[EUI]] = {}
     seen: set[EUI] = set()
+    known, supplier = case.facts.hubs, case.user.eui
     for eui in hubs:
         if eui in seen:
             refusal = "duplicate"
         else:
             seen.add(eui)
-            refusal = _refusal(case.facts.hubs.get(eui), case.user.eui, campaign)
+            refusal = _refusal(known.get(eui), supplier, campaign)
         (refused.setdefault(refusal, []) if refusal else accepted).append(eui)
     return tuple(accepted), PilotPreferencesWarning(**{name: tuple(each) for name, each in refused.items()})
 

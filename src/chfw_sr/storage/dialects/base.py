@@ -279,6 +279,41 @@ class SqlDialect(ABC):
         await connection.exec_driver_sql(f"CREATE INDEX IF NOT EXISTS ix_{name} ON {name} ({listed})")
         await connection.exec_driver_sql(f"ANALYZE {name}")
 
+    @abstractmethod
+    def listed(self, name: str, one: ColumnClause[Any]) -> FromClause:
+        """Name a table of one column, of names without spaces, that is given as one value when a statement is executed.
+
+        However many names there are, they cost the driver no more than one. In the column `place` they are numbered
+        in their order, from 1.
+
+        Args:
+            name: of the table, and of the parameter; `listing` makes its value.
+            one: the column's name and type.
+        """
+
+    @abstractmethod
+    def listing(self, names: Iterable[str]) -> str:
+        """Give the parameter that is the names of a listed table, in their order."""
+
+    @abstractmethod
+    async def put(
+        self,
+        connection: AsyncConnection,
+        target: Table,
+        names: Sequence[str],
+        rows: Select[Any],
+        given: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Insert rows, or save those that are there already; what is as it should be stays untouched.
+
+        Args:
+            connection: in a transaction that holds off all others who would put the same rows there.
+            target: the table.
+            names: of the columns, those of the primary key among them.
+            rows: a query that gives these columns, and no row twice.
+            given: its parameters.
+        """
+
 
 def places(target: Table, place: str, given: FromClause) -> Select[Any]:
     """Find where the rows lie that a given table names by the whole primary key, one by one.

@@ -23,16 +23,20 @@ from sqlalchemy import (
     Table,
     Text,
     Update,
+    and_,
     bindparam,
     case,
     cast,
     column,
     event,
     exc,
+    exists,
     func,
     literal_column,
+    or_,
     select,
     text,
+    update,
 )
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -55,6 +59,8 @@ _PROBING = "; ".join(
     (_BEGIN, *(f"SET LOCAL enable_{way} = off" for way in ("seqscan", "bitmapscan", "hashjoin", "mergejoin")))
 )
 """Begins a transaction that finds its rows by probing indexes; goes to the server in one piece."""
+
+_NESTING = text("SELECT set_config('enable_nestloop', :nesting, true)")
 
 _MIGRATION_LOCK = 0x63686677  # "chfw"
 
@@ -267,6 +273,41 @@ class PostgreSQL(SqlDialect):
     def is_duplicate(self, error: BaseException) -> bool:
         """Look at the SQLSTATE."""
         return _state(error) == self._UNIQUE_VIOLATION
+
+    def listed(self, name: str, one: ColumnClause[Any]) -> FromClause:
+        """Take a text apart in the server."""
+        names = func.unnest(func.string_to_array(bindparam(name, type_=one.type), " "))
+        named = names.table_valued(column(one.name, one.type), with_ordinality="place", name=name)
+        return named.render_derived()
+
+    def listing(self, names: Iterable[str]) -> str:
+        """Give a text, with spaces between the names."""
+        return " ".join(names)
+
+    async def put(
+        self,
+        connection: AsyncConnection,
+        target: Table,
+        names: Sequence[str],
+        rows: Select[Any],
+        given: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Save first and insert what is missing, in the order of the key.
+
+        ON CONFLICT takes half as long again for a row that is new, and writes every other anew, as it is or not.
+        Joins are hashed: for a campaign that statistics take for empty, comparing each row with each seems as cheap.
+        """
+        new = rows.subquery("new").columns
+        values = dict(zip(names, new, strict=True))
+        key = [each.name for each in target.primary_key]
+        same = and_(*(target.c[name] == values[name] for name in key))
+        others = {name: value for name, value in values.items() if name not in key}
+        differs = or_(*(target.c[name].is_distinct_from(value) for name, value in others.items()))
+        await connection.execute(_NESTING, {"nesting": "off"})
+        await connection.execute(update(target).where(same, differs).values(others), given)
+        missing = select(*new).where(~exists().where(same)).order_by(*(values[name] for name in key))
+        await connection.execute(target.insert().from_select(names, missing), given)
+        await connection.execute(_NESTING, {"nesting": "on"})
 
 
 def _driver(connection: Connection) -> "asyncpg.Connection[Any]":

@@ -26,8 +26,11 @@ from sqlalchemy import (
     func,
     literal,
     literal_column,
+    or_,
     select,
     text,
+    true,
+    type_coerce,
     update,
 )
 from sqlalchemy.dialects import sqlite
@@ -239,6 +242,31 @@ class SQLite(SqlDialect):
         """Look at SQLite's extended result code."""
         code = getattr(original_of(error), "sqlite_errorcode", None)
         return code in (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
+
+    def listed(self, name: str, one: ColumnClause[Any]) -> FromClause:
+        """Use `json_each`."""
+        each = func.json_each(bindparam(name, type_=Text)).table_valued("key", "value", name=f"{name}_json")
+        value = type_coerce(each.c.value, one.type).label(one.name)
+        return select(value, (type_coerce(each.c.key, Integer) + 1).label("place")).subquery(name)
+
+    def listing(self, names: Iterable[str]) -> str:
+        """Give JSON."""
+        return json.dumps(list(names))
+
+    async def put(
+        self,
+        connection: AsyncConnection,
+        target: Table,
+        names: Sequence[str],
+        rows: Select[Any],
+        given: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Use ON CONFLICT: a join could begin with either side, and has no index on one of them."""
+        statement = self.insert(target).from_select(names, rows.where(true()))
+        key = [each.name for each in target.primary_key]
+        others = {name: statement.excluded[name] for name in names if name not in key}
+        differs = or_(*(target.c[name].is_distinct_from(value) for name, value in others.items()))
+        await connection.execute(statement.on_conflict_do_update(index_elements=key, set_=others, where=differs), given)
 
 
 def _move(

@@ -3,9 +3,10 @@
 Whatever is absent is unknown, and must be asked for; None stands for "there is no such thing".
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from chfw_sr.campaign.facts import ActivationKey, Facts, Needs
 from chfw_sr.campaign.model import CampaignFacts, Cell, Hub, Membership, OwnLists, User
@@ -30,6 +31,23 @@ class Row:
     held: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """What the inventory says of the hubs of a long list, as it was read when they were locked.
+
+    Attributes:
+        hubs: that were asked for, whether they exist or not.
+        rows: for all that are alike.
+    """
+
+    hubs: frozenset[EUI]
+    rows: Sequence[Any]
+
+    def are(self, hubs: Collection[EUI]) -> bool:
+        """Tell whether these are the hubs, all of them and no others."""
+        return len(hubs) == len(self.hubs) and self.hubs.issuperset(hubs)
+
+
 class Known:
     """The known part of the tables.
 
@@ -45,6 +63,7 @@ class Known:
         nominated: a Supplier's Preferred Pilot List, in order, each hub with the default Supplier of its row.
         listed: a Supplier's lists but for the preferred one.
         cells: of a campaign, by id.
+        ahead: a long list that was locked, until anything changes that it tells.
     """
 
     def __init__(self) -> None:
@@ -63,6 +82,7 @@ class Known:
         self.nominated: dict[Part, dict[EUI, EUI | None]] = {}
         self.listed: dict[Part, OwnLists] = {}
         self.cells: dict[CampaignID, dict[int, Cell]] = {}
+        self.ahead: Ahead | None = None
         self._proved: dict[EUI, list[Part]] = {}
         self._strangers: dict[EUI, list[Part]] = {}
         self._replaced: set[EUI] = set()
@@ -169,6 +189,7 @@ class Known:
         """Change what the inventory says of a known hub."""
         self.hubs[hub.eui] = _with(hub, hub.membership, firmware_version, last_activation_at)
         self._replaced.add(hub.eui)
+        self.ahead = None
 
     def _membership(self, rows: Mapping[Place, Row]) -> Membership | None:
         """Give a hub's place: of a live campaign that holds it, in the later phase; a hub has one such campaign."""

@@ -12,7 +12,7 @@ BULK = 1000
 """Hubs from which a list is left to the database: it is not kept in memory, and not carried out there."""
 
 MOST_HUBS = 20_000
-"""Hubs that are loaded ahead for one batch; those beyond are locked only, and loaded when their turn comes."""
+"""Hubs that are loaded ahead for one batch; those beyond are put together when their turn comes."""
 
 
 @dataclass(slots=True)
@@ -21,7 +21,7 @@ class Wanted:
 
     Attributes:
         hubs: to lock and to load.
-        bulk: to lock only.
+        bulk: to lock, but not to keep one by one; in the order in which they are named.
         held: hubs, known or not, of which also the campaigns that hold them are to be locked and loaded.
         launches: campaigns whose models are to be owned.
         parts: of which to learn whether the User is responsible.
@@ -32,7 +32,7 @@ class Wanted:
     users: set[EUI] = field(default_factory=set)
     campaigns: set[CampaignID] = field(default_factory=set)
     hubs: set[EUI] = field(default_factory=set)
-    bulk: set[EUI] = field(default_factory=set)
+    bulk: dict[EUI, None] = field(default_factory=dict)
     held: set[EUI] = field(default_factory=set)
     keys: set[ActivationKey] = field(default_factory=set)
     launches: set[CampaignID] = field(default_factory=set)
@@ -53,14 +53,16 @@ class Wanted:
         wanted = cls()
         for needs in many:
             wanted._add(needs, known)
-        wanted.bulk.difference_update(locked, wanted.hubs, known.hubs)
+        for others in (locked, wanted.hubs, known.hubs):
+            for eui in wanted.bulk.keys() & others:
+                del wanted.bulk[eui]
         return wanted
 
     def _add(self, needs: Needs, known: Known) -> None:
         if needs.user is not None and needs.user not in known.users:
             self.users.add(needs.user)
         if len(needs.hubs) > BULK or len(self.hubs) + len(needs.hubs) > MOST_HUBS:
-            self.bulk.update(needs.hubs)
+            self.bulk |= dict.fromkeys(needs.hubs)
         else:
             self.hubs.update(eui for eui in needs.hubs if eui not in known.hubs)
             self.keys.update(key for key in needs.activations if key not in known.recorded)
