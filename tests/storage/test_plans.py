@@ -32,6 +32,7 @@ from chfw_sr.campaign.facts import Needs
 from chfw_sr.campaign.model import Hub, Participation
 from chfw_sr.messages import Region, Stage
 from chfw_sr.service.ports import OutboxStatus
+from chfw_sr.storage.dialects import Ways
 from chfw_sr.storage.fresh import Fresh
 from chfw_sr.storage.store import SqlStore
 from chfw_sr.storage.tables import lanes, outbox_pending
@@ -366,7 +367,7 @@ async def effort(store: SqlStore, caught: Caught) -> int:
                 connection.execute(statement, parameters).fetchall()
         return next(steps)
     blocks = 0
-    async with store.database.transaction(probing=True) as connection:
+    async with store.database.transaction(Ways.MATCHING) as connection:
         for statement, parameters in caught:
             explain = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}"
             (found,) = (await connection.exec_driver_sql(explain, parameters)).scalar_one()

@@ -37,7 +37,7 @@ from sqlalchemy.sql.dml import ReturningDelete, ReturningUpdate
 from chfw_sr.service.ports import MAIL_LANES, OutboxMessage, OutboxStatus, Patience, furthest_lease
 
 from .columns import KEY, Instant
-from .dialects import SqlDialect
+from .dialects import SqlDialect, Ways
 from .mail_lanes import next_mail_lanes, parameters
 from .post import MESSAGE, to_message
 from .tables import FREE, lanes, outbox, outbox_finished, outbox_pending
@@ -93,7 +93,7 @@ class SqlOutbox:
     ) -> Sequence[OutboxMessage]:
         """Lock free lanes, then see what waits in them: whoever held them before may have marked it meanwhile."""
         dialect = self._database.dialect
-        async with self._database.write(probing=True) as connection:
+        async with self._database.write(Ways.PROBING) as connection:
             free = await dialect.run(connection, rota.next_lanes, {**asked, "turn": rota.turn})
             waiting: Sequence[Sequence[Any]] = ()
             if free:
@@ -158,7 +158,7 @@ class SqlOutbox:
             return 0
         dialect = self._database.dialect
         given = {"claim": token, **dialect.giving("ours", _OURS, [(each.lane, each.id) for each in messages])}
-        async with self._database.write(probing=True) as connection:
+        async with self._database.write(Ways.MATCHING) as connection:
             if status is OutboxStatus.READY:
                 return await self._give_back(connection, given, now + timedelta(seconds=rest_seconds))
             told = {"told_status": status.value, "told_at": now}
@@ -180,7 +180,7 @@ class SqlOutbox:
         old = select(finished.first_id, finished.ids).where(finished.published_at < before)
         old = old.order_by(finished.published_at).limit(PURGED_TOGETHER)
         purged: list[int] = []
-        async with self._database.write(probing=True) as connection:
+        async with self._database.write(Ways.PROBING) as connection:
             while len(purged) < limit:
                 together = (await connection.execute(dialect.for_update(old, skip_locked=True))).all()
                 purged += await self._take_out(connection, together, limit - len(purged))

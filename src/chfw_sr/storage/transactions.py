@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from chfw_sr.service.ports import Unavailable
 
-from .dialects import SqlDialect
+from .dialects import SqlDialect, Ways
 from .fresh import Fresh
 from .witnesses import Witnesses
 
@@ -46,21 +46,21 @@ class Database:
             raise
 
     @asynccontextmanager
-    async def transaction(self, *, probing: bool = False) -> AsyncIterator[AsyncConnection]:
+    async def transaction(self, ways: Ways = Ways.ANY) -> AsyncIterator[AsyncConnection]:
         """Open a transaction that writes; whoever opens it commits. Errors within are not translated."""
         with self.guard():
-            connection = await self._begun(probing=probing)
+            connection = await self._begun(ways)
         try:
             yield connection
         finally:
             await connection.close()
 
-    async def _begun(self, *, probing: bool) -> AsyncConnection:
+    async def _begun(self, ways: Ways) -> AsyncConnection:
         """Begin; once more with a new connection if a server that was restarted meanwhile does not know the first."""
         for is_last in (False, True):
             connection = await self._writer.connect()
             try:
-                await self.dialect.begin(connection, probing=probing)
+                await self.dialect.begin(connection, ways)
             except BaseException as error:
                 await connection.close()
                 if is_last or not self.dialect.is_lost(error):
@@ -71,13 +71,13 @@ class Database:
         raise AssertionError  # the last try returns or raises
 
     @asynccontextmanager
-    async def write(self, *, probing: bool = False) -> AsyncIterator[AsyncConnection]:
+    async def write(self, ways: Ways = Ways.ANY) -> AsyncIterator[AsyncConnection]:
         """Write in one go: committed at the end, unless an exception is raised.
 
         Args:
-            probing: see `SqlDialect.begin`.
+            ways: see `SqlDialect.begin`.
         """
-        async with self.transaction(probing=probing) as connection:
+        async with self.transaction(ways) as connection:
             with self.guard():
                 yield connection
                 await connection.commit()

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from datetime import datetime
+from enum import Enum, auto
 from typing import Any, ClassVar, TypeAlias, TypeVar
 
 from sqlalchemy import (
@@ -34,6 +35,19 @@ Built = TypeVar("Built")
 
 LOCK_TIMEOUT_MS = 15_000
 """How long a transaction waits for another's lock before the store is called busy."""
+
+
+class Ways(Enum):
+    """How the statements of a transaction may find their rows.
+
+    Two are for few rows of tables whose size changes faster than the planner's statistics.
+    """
+
+    ANY = auto()
+    PROBING = auto()
+    """One by one through indexes, whatever the planner believes."""
+    MATCHING = auto()
+    """Likewise, but for tables that are given or made on the way: those may be matched with each other by hashing."""
 
 
 class SqlDialect(ABC):
@@ -164,13 +178,12 @@ class SqlDialect(ABC):
         """Lock the rows that a query finds, or those of one table among them, for this transaction."""
 
     @abstractmethod
-    async def begin(self, connection: AsyncConnection, *, probing: bool = False) -> None:
+    async def begin(self, connection: AsyncConnection, ways: Ways = Ways.ANY) -> None:
         """Begin the transaction now, not with the first statement; fails if the server is away.
 
         Args:
             connection: not in a transaction.
-            probing: whether every statement is to find its rows one by one through indexes, whatever the planner
-                believes: for few rows of tables whose size changes faster than its statistics.
+            ways: how statements may find their rows.
         """
 
     @abstractmethod

@@ -45,7 +45,7 @@ from sqlalchemy.sql.expression import ColumnClause
 
 from chfw_sr.storage.columns import Instant
 
-from .base import SqlDialect, Upsert, encode, original_of, places
+from .base import SqlDialect, Upsert, Ways, encode, original_of, places
 from .prepared import Prepared
 
 _BLOCK = 2**16
@@ -55,10 +55,14 @@ _COPY_FROM = 32
 """Rows from which COPY beats INSERT."""
 
 _BEGIN = "BEGIN"
-_PROBING = "; ".join(
-    (_BEGIN, *(f"SET LOCAL enable_{way} = off" for way in ("seqscan", "bitmapscan", "hashjoin", "mergejoin")))
-)
-"""Begins a transaction that finds its rows by probing indexes; goes to the server in one piece."""
+_WAYS = {
+    Ways.PROBING: ("seqscan", "bitmapscan", "mergejoin", "hashjoin"),
+    Ways.MATCHING: ("seqscan", "bitmapscan", "mergejoin"),
+}
+_BEGINNINGS = {
+    ways: "; ".join((_BEGIN, *(f"SET LOCAL enable_{each} = off" for each in barred))) for ways, barred in _WAYS.items()
+}
+"""Begin transactions whose ways are limited; each goes to the server in one piece."""
 
 _NESTING = text("SELECT set_config('enable_nestloop', :nesting, true)")
 
@@ -180,10 +184,10 @@ class PostgreSQL(SqlDialect):
         """Add FOR UPDATE."""
         return query.with_for_update(skip_locked=skip_locked, of=of)
 
-    async def begin(self, connection: AsyncConnection, *, probing: bool = False) -> None:
+    async def begin(self, connection: AsyncConnection, ways: Ways = Ways.ANY) -> None:
         """Say so to the server."""
-        if probing:
-            await connection.execution_options(chfw_begin=_PROBING)
+        if ways is not Ways.ANY:
+            await connection.execution_options(chfw_begin=_BEGINNINGS[ways])
         await connection.begin()
 
     async def sweep(self, engine: AsyncEngine, targets: Sequence[Table]) -> None:

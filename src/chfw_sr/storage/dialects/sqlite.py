@@ -43,7 +43,7 @@ from sqlalchemy.sql.expression import ColumnClause
 from chfw_sr.storage.columns import Instant
 from chfw_sr.storage.tables import counters
 
-from .base import SqlDialect, Upsert, encode, original_of, places
+from .base import SqlDialect, Upsert, Ways, encode, original_of, places
 from .sqlite_driver import QuickConnection
 
 
@@ -162,7 +162,7 @@ class SQLite(SqlDialect):
         """Leave the query as it is: this is the only writer."""
         return query
 
-    async def begin(self, connection: AsyncConnection, *, probing: bool = False) -> None:  # noqa: ARG002 - the port's
+    async def begin(self, connection: AsyncConnection, ways: Ways = Ways.ANY) -> None:  # noqa: ARG002 - the port's
         """Wait for the turn to write."""
         await connection.begin()
 
