@@ -97,7 +97,8 @@ class Loader:
         )
         if held := wanted.held & hubs.keys():
             holders = await self._ask(lookups.holders_of_hubs, sorted(held))
-            wanted.campaigns |= {row.campaign_id for row in holders} - self._known.campaigns.keys()
+            found = {row.campaign_id for row in holders if row.campaign_id is not None}
+            wanted.campaigns |= found - self._known.campaigns.keys()
 
     async def learn_campaigns(self, ids: Iterable[CampaignID]) -> None:
         """Lock and load campaigns, with participations and tallies."""

@@ -65,11 +65,15 @@ def models_of_campaigns(dialect: SqlDialect) -> Select[Any]:
 
 
 def holders_of_hubs(dialect: SqlDialect) -> Select[Any]:
-    """Find the live campaigns that hold wanted hubs."""
+    """Find the live campaigns that hold wanted hubs, one each at most; None stands for those that none holds.
+
+    A value that is looked up for one hub at a time: for a join the planner may read all that a campaign holds.
+    """
+    row = campaign_hubs.c
     named = dialect.listed("wanted", HUBS)
-    held = select(campaign_hubs.c.campaign_id).join_from(named, campaign_hubs, campaign_hubs.c.hub == named.c.eui)
-    live = held.join(campaigns, campaigns.c.campaign_id == campaign_hubs.c.campaign_id).where(LIVE)
-    return live.where(campaign_hubs.c.held).distinct()
+    living = exists().where(campaigns.c.campaign_id == row.campaign_id, LIVE)
+    holder = select(row.campaign_id).where(row.hub == named.c.eui, row.held, living).limit(1)
+    return select(holder.correlate(named).scalar_subquery().label("campaign_id")).select_from(named).distinct()
 
 
 def campaigns_named(dialect: SqlDialect) -> Select[Any]:
