@@ -61,7 +61,7 @@ async def update_inventory(
     """Note when hubs reported last, and the versions that they run since, where they changed."""
     if newest:
         given = dialect.giving("results", _INVENTORY, [(hub, *result) for hub, result in newest.items()])
-        await connection.execute(dialect.once(_update_inventory), given)
+        await dialect.run(connection, _update_inventory, given)
 
 
 _INVENTORY = (hubs.c.eui, hubs.c.last_activation_at, hubs.c.firmware_version)
@@ -105,7 +105,7 @@ async def set_outcomes(
     """Replace outcomes."""
     if outcomes:
         data = [(campaign, phase.value, hub, result.value) for (campaign, phase, hub), result in outcomes.items()]
-        await connection.execute(dialect.once(_set_outcomes), dialect.giving("outcomes", _OUTCOME, data))
+        await dialect.run(connection, _set_outcomes, dialect.giving("outcomes", _OUTCOME, data))
 
 
 _OUTCOME = (campaign_hubs.c.campaign_id, campaign_hubs.c.phase, campaign_hubs.c.hub, campaign_hubs.c.outcome)

@@ -153,7 +153,7 @@ async def save_participations(connection: AsyncConnection, dialect: SqlDialect, 
     if parts:
         rows = [[values[name] for name in _PARTICIPATION] for values in map(participation_values, parts)]
         given = dialect.giving("parts", tuple(participations.c), rows)
-        await connection.execute(dialect.once(_save_participations), given)
+        await dialect.run(connection, _save_participations, given)
 
 
 _PARTICIPATION = participations.c.keys()

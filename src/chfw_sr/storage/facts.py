@@ -134,8 +134,8 @@ def _is_bulky(needs: Needs) -> bool:
 async def load_hub(connection: AsyncConnection, dialect: SqlDialect, eui: EUI) -> Hub | None:
     """Load a hub with its place in a live campaign; None if there is no such hub."""
     named = {"wanted": dialect.listing([eui])}
-    found = (await connection.execute(dialect.once(hubs_alike), named)).all()
-    places = (await connection.execute(dialect.once(places_alike), named)).all()
+    found = await dialect.run(connection, hubs_alike, named)
+    places = await dialect.run(connection, places_alike, named)
     return to_hubs(found, places).get(eui)
 
 

@@ -6,7 +6,7 @@ Keys are given as a table, `wanted`; a statement finds its rows by an index, wha
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, Select, and_, column, exists, func, or_, select
+from sqlalchemy import ColumnElement, Integer, Select, and_, case, column, exists, false, func, or_, select, true
 
 from chfw_sr.messages import Phase
 
@@ -65,15 +65,15 @@ def models_of_campaigns(dialect: SqlDialect) -> Select[Any]:
 
 
 def holders_of_hubs(dialect: SqlDialect) -> Select[Any]:
-    """Find the live campaigns that hold wanted hubs, one each at most; None stands for those that none holds.
+    """Find the live campaigns that hold wanted hubs, and None for hubs that none holds.
 
-    A value that is looked up for one hub at a time: for a join the planner may read all that a campaign holds.
+    An outer join, and the condition on the campaign in a CASE, so that no plan begins with all that a campaign holds.
     """
     row = campaign_hubs.c
     named = dialect.listed("wanted", HUBS)
     living = exists().where(campaigns.c.campaign_id == row.campaign_id, LIVE)
-    holder = select(row.campaign_id).where(row.hub == named.c.eui, row.held, living).limit(1)
-    return select(holder.correlate(named).scalar_subquery().label("campaign_id")).select_from(named).distinct()
+    held = and_(row.hub == named.c.eui, row.held, case((living, true()), else_=false()))
+    return select(row.campaign_id).select_from(named.outerjoin(campaign_hubs, held)).distinct()
 
 
 def campaigns_named(dialect: SqlDialect) -> Select[Any]:
