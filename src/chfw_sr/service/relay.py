@@ -107,8 +107,12 @@ class Relay:
         finished: dict[OutboxStatus, list[OutboxMessage]] = {status: [] for status in _FINISHED}
         again = defaultdict[float, list[OutboxMessage]](list)
         ages_seconds = defaultdict[tuple[MessageKind, str, PublishResult], list[float]](list)
+        created_at, age_seconds = now, 0.0
         for message, result in zip(claimed, results, strict=True):
-            ages_seconds[message.kind, message.type, result].append((now - message.created_at).total_seconds())
+            if message.created_at is not created_at:  # all that a transaction put in have the same
+                created_at = message.created_at
+                age_seconds = (now - created_at).total_seconds()
+            ages_seconds[message.kind, message.type, result].append(age_seconds)
             ending = OutboxStatus.PUBLISHED if result is PublishResult.CONFIRMED else _ending(message, result)
             (finished[ending] if ending in _FINISHED else again[self._rest_seconds(message)]).append(message)
         for (kind, code, result), ages in ages_seconds.items():

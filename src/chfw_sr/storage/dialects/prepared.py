@@ -45,7 +45,9 @@ class Prepared:
         ]
         self._arguments = [expanded.parameters[name] for name in names]
         for place, name in enumerate(names):
-            if name not in given and (write := expanded.processors.get(name)):
+            bind = compiled.binds.get(name)  # of one of several values that were made of one there is none
+            write = expanded.processors.get(name) if bind is None else _writer(bind.type, dialect)
+            if name not in given and write is not None:
                 self._arguments[place] = write(self._arguments[place])
         columns = list(statement.exported_columns)
         readers = [(place, _reader(each.type, dialect)) for place, each in enumerate(columns)]
