@@ -113,3 +113,12 @@ async def test_values_go_and_come_as_through_sqlalchemy(store: SqlStore) -> None
     assert [tuple(row) for row in straight] == [tuple(row) for row in usual]
     assert [(row.at, row.detail, row.name) for row in straight] == [(at, detail, "ü") for at, detail in data]
     assert straight[0]._mapping["detail"] == {"é": [1, None]}
+
+
+async def test_a_statement_whose_text_would_change_is_refused(store: SqlStore) -> None:
+    def several(_dialect: SqlDialect) -> Select[Any]:
+        return select(literal(1)).where(literal("a").in_(bindparam("names", expanding=True)))
+
+    async with store.database.transaction() as connection:
+        with pytest.raises(TypeError, match="names"):
+            await store.database.dialect.run(connection, several, {"names": ["a"]})

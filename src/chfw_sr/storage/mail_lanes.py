@@ -5,7 +5,7 @@ There is one for each User that ever had e-mail, so they are simply gone through
 
 from typing import Any
 
-from sqlalchemy import Integer, Select, Text, bindparam, case, func, or_, select
+from sqlalchemy import Integer, Select, bindparam, case, func, or_, select
 
 from chfw_sr.service.ports import Patience
 
@@ -28,7 +28,7 @@ def next_mail_lanes(dialect: SqlDialect) -> Select[Any]:
     )
     waiting = waiting.where(outbox_pending.c.lane == lanes.c.lane).correlate(lanes)
     first = waiting.order_by(outbox_pending.c.id).limit(number).subquery("first")
-    may_wait = first.c.type.in_(bindparam("types", type_=Text, expanding=True))
+    may_wait = dialect.among_given(first.c.type, "types")
     due = or_(
         func.count() >= number,
         func.max(case((may_wait, 0), else_=1)) > 0,
@@ -40,6 +40,7 @@ def next_mail_lanes(dialect: SqlDialect) -> Select[Any]:
     return dialect.for_update(found.order_by(lanes.c.lane).limit(MOST_LANES), skip_locked=True, of=lanes)
 
 
-def parameters(patience: Patience) -> dict[str, Any]:
+def parameters(dialect: SqlDialect, patience: Patience) -> dict[str, Any]:
     """Give the values of the statement's parameters."""
-    return {"types": sorted(patience.types), "before": patience.before, "number": patience.number}
+    types = dialect.values(sorted(patience.types))
+    return {"types": types, "before": patience.before, "number": patience.number}

@@ -80,7 +80,9 @@ class SqlOutbox:
             self._unswept = 0
             await self._database.sweep(outbox_pending, lanes)
         until = now + timedelta(seconds=lease_seconds)
-        rota, asked = (self._bus, {"limit": limit}) if mail is None else (self._mail, parameters(mail))
+        rota, asked = (
+            (self._bus, {"limit": limit}) if mail is None else (self._mail, parameters(self._database.dialect, mail))
+        )
         asked |= {"now": now, "furthest": furthest_lease(now, lease_seconds)}
         begun = rota.turn
         messages = await self._claim(rota, asked, token, limit, until)

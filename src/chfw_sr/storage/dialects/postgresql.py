@@ -28,7 +28,6 @@ from sqlalchemy import (
     case,
     cast,
     column,
-    event,
     exc,
     exists,
     func,
@@ -46,6 +45,7 @@ from sqlalchemy.sql.expression import ColumnClause
 from chfw_sr.storage.columns import Instant
 
 from .base import SqlDialect, Upsert, Ways, encode, original_of, places
+from .conversation import attend, driver_of
 from .prepared import Prepared
 
 _BLOCK = 2**16
@@ -107,17 +107,7 @@ class PostgreSQL(SqlDialect):
             isolation_level="AUTOCOMMIT",
         )
 
-        @event.listens_for(engine.sync_engine, "checkout")
-        def check(adapted: Any, _record: object, _proxy: object) -> None:
-            # To ask the server (`pool_pre_ping`) would cost each transaction three round trips.
-            if adapted.driver_connection.is_closed():
-                raise exc.DisconnectionError("the server closed the connection")
-            if adapted.driver_connection.is_in_transaction():
-                raise exc.DisconnectionError("it was left amid a transaction")
-
-        event.listen(engine.sync_engine, "begin", _begin)
-        event.listen(engine.sync_engine, "commit", _commit)
-        event.listen(engine.sync_engine, "rollback", _roll_back)
+        attend(engine)
         return engine
 
     async def run(
@@ -134,7 +124,7 @@ class PostgreSQL(SqlDialect):
         assert known is not None
         for hear in known.engine.dispatch.before_cursor_execute:  # who listens hears of these, too
             hear(known, None, prepared.sql, tuple(arguments), None, False)
-        return prepared.rows(await _driver(known).fetch(prepared.sql, *arguments))
+        return prepared.rows(await driver_of(known).fetch(prepared.sql, *arguments))
 
     def given(self, name: str, columns: Sequence[ColumnClause[Any]]) -> FromClause:
         """Name a table, through `unnest`."""
@@ -224,7 +214,7 @@ class PostgreSQL(SqlDialect):
         known = connection.sync_connection
         assert known is not None
         records = encode([target.c[name] for name in columns], rows, self._types)
-        await _driver(known).copy_records_to_table(target.name, records=records, columns=columns)
+        await driver_of(known).copy_records_to_table(target.name, records=records, columns=columns)
 
     async def owns(self, connection: AsyncConnection, target: Table) -> bool:
         """Ask for the owner's role."""
@@ -312,49 +302,6 @@ class PostgreSQL(SqlDialect):
         missing = select(*new).where(~exists().where(same)).order_by(*(values[name] for name in key))
         await connection.execute(target.insert().from_select(names, missing), given)
         await connection.execute(_NESTING, {"nesting": "on"})
-
-
-def _driver(connection: Connection) -> "asyncpg.Connection[Any]":
-    """Give the driver's own connection."""
-    driver = connection.connection.driver_connection
-    assert isinstance(driver, asyncpg.Connection)
-    return driver
-
-
-def _begin(connection: Connection) -> None:
-    statement = connection.get_execution_options().get("chfw_begin")
-    if statement:
-        _say(connection, statement)
-
-
-def _commit(connection: Connection) -> None:
-    """Commit; the server rolls a transaction back in which a statement had failed, and says so in passing.
-
-    Raises:
-        RuntimeError: if it did: whoever passed over a failure must not take this for done.
-    """
-    if _driver(connection).is_in_transaction() and (done := _say(connection, "COMMIT")) != "COMMIT":
-        raise RuntimeError(f"a transaction in which a statement had failed was committed: {done}")
-
-
-def _roll_back(connection: Connection) -> None:
-    """Roll back; a connection that cannot is ended, and the server does it."""
-    if connection.invalidated:
-        return
-    driver = _driver(connection)
-    if driver.is_closed() or not driver.is_in_transaction():
-        return
-    try:
-        _say(connection, "ROLLBACK")
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-        driver.terminate()
-
-
-def _say(connection: Connection, statement: str) -> str:
-    """Have the driver send text to the server as it is, and wait for its word, in SQLAlchemy's greenlet."""
-    adapted: Any = connection.connection.dbapi_connection
-    said: str = adapted.run_async(lambda driver: driver.execute(statement))
-    return said
 
 
 def _state(error: BaseException) -> str:

@@ -30,11 +30,16 @@ class Prepared:
 
     Attributes:
         sql: its text.
+
+    Raises:
+        TypeError: if a parameter without a value stands for several (`in_`): `SqlDialect.among_given` does without.
     """
 
     def __init__(self, statement: Statement, dialect: Dialect) -> None:
         compiled = statement.compile(dialect=dialect)
         given = {name for name, bind in compiled.binds.items() if bind.required}
+        if several := sorted(name for name in given if compiled.binds[name].expanding):
+            raise TypeError(f"the text depends on how many values there are: {', '.join(several)}")
         expanded = compiled.construct_expanded_state(dict.fromkeys(given))
         names: Sequence[str] = expanded.positiontup or ()
         self.sql = expanded.statement
