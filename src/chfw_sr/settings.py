@@ -143,11 +143,11 @@ class Settings(BaseSettings):
         int, Field(ge=0, description="How far in the future an activation may be dated.")
     ] = 300
 
-    batch_size: Annotated[int, Field(gt=0, description="Service Requests in one transaction, at most.")] = 250
+    batch_size: Annotated[int, Field(gt=0, description="Service Requests in one transaction, at most.")] = 500
     batch_wait_ms: Annotated[int, Field(ge=0, description="How long to wait for a batch to fill, milliseconds.")] = 5
     prefetch: Annotated[
         int, Field(gt=0, le=65_535, description="Service Requests that a consumer may hold unacknowledged.")
-    ] = 1000
+    ] = 2000
     delivery_limit: Annotated[int, Field(gt=0, description="Deliveries of one message before it is quarantined.")] = 20
     requests_per_minute: Annotated[
         int, Field(ge=0, description="Service Requests of one User, sustained, for each process (E906); 0: no limit.")
