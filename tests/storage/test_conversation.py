@@ -63,6 +63,24 @@ async def test_a_connection_that_the_server_ended_is_replaced_when_a_transaction
         assert (await again.execute(PID)).scalar_one() != pid
 
 
+async def test_a_connection_whose_end_is_under_way_is_replaced_when_a_transaction_begins(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The driver has read the server's last word, and not yet that it hung up."""
+    async with store.database.transaction() as first:
+        pid = (await first.execute(PID)).scalar_one()
+    execute, failures = asyncpg.Connection.execute, iter([True])
+
+    async def busy(self: asyncpg.Connection, query: str, *arguments: Any, **options: Any) -> str:
+        if next(failures, False):
+            raise asyncpg.InternalClientError("cannot switch to state 11; another operation (2) is in progress")
+        return await execute(self, query, *arguments, **options)
+
+    monkeypatch.setattr(asyncpg.Connection, "execute", busy)
+    async with store.database.transaction() as again:
+        assert (await again.execute(PID)).scalar_one() != pid
+
+
 async def test_a_connection_that_is_lost_amid_a_transaction_is_unavailable_and_then_replaced(store: SqlStore) -> None:
     with pytest.raises(Unavailable):
         async with store.database.write() as connection:

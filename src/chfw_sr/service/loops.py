@@ -211,9 +211,10 @@ class _Settling:
             self._observer.waits(Loop.CONSUMER)
 
     async def begin(self, portion: Sequence[Delivery], taken: Batch) -> bool:
-        """Wait for the portion before, and begin with this one; False if the one before says that nothing may follow.
+        """Wait for the portion before, and begin with this one; False if that could not be settled before the end.
 
-        That is so if the service is to stop, or if what follows comes again in any case.
+        This one is settled whether or not the one before could be acknowledged: it may have come on another connection,
+        which will not deliver it again.
         """
         if not await self.finish():
             return False
@@ -244,9 +245,8 @@ class _Settling:
         try:
             await self._consumer.acknowledge(portion)
             self._acknowledging.succeeded()
-        except Unavailable as error:  # all is committed: what comes again is a repeat; what follows comes again, too
+        except Unavailable as error:  # all is committed: what comes again is a repeat
             await self._acknowledging.pause(error)
-            return False
         return True
 
 

@@ -63,12 +63,16 @@ def _roll_back(connection: Connection) -> None:
         return
     try:
         _say(connection, "ROLLBACK")
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
         driver.terminate()
 
 
 def _say(connection: Connection, statement: str) -> str:
     """Have the driver send text to the server as it is, and wait for its word, in SQLAlchemy's greenlet."""
     adapted: Any = connection.connection.dbapi_connection
-    said: str = adapted.run_async(lambda driver: driver.execute(statement))
+    try:
+        said: str = adapted.run_async(lambda driver: driver.execute(statement))
+    except asyncpg.InternalClientError:  # the server has just said that it ends the connection, and has not yet done so
+        driver_of(connection).terminate()
+        raise
     return said

@@ -250,8 +250,8 @@ class PostgreSQL(SqlDialect):
         connection.execute(select(func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
 
     def is_lost(self, error: BaseException) -> bool:
-        """Look at the SQLSTATE; an error of the network has none."""
-        if isinstance(error, OSError | TimeoutError | asyncpg.InterfaceError):
+        """Look at the SQLSTATE; an error of the network has none, nor has the driver's amid the server's last word."""
+        if isinstance(error, OSError | TimeoutError | asyncpg.InterfaceError | asyncpg.InternalClientError):
             return True
         if isinstance(error, exc.DBAPIError) and error.connection_invalidated:
             return True
