@@ -133,6 +133,16 @@ async def test_values_go_and_come_as_through_sqlalchemy(store: SqlStore) -> None
     assert straight[0]._mapping["detail"] == {"é": [1, None]}
 
 
+async def test_what_is_read_straight_is_read_in_the_reading_transaction_too(store: SqlStore) -> None:
+    def moment(_dialect: SqlDialect) -> Select[Any]:
+        return select(func.transaction_timestamp(), func.current_setting("transaction_isolation"))
+
+    async with store.database.read() as connection:
+        first, second = [await store.database.dialect.run(connection, moment) for _ in range(2)]
+    assert first == second
+    assert first[0][1] == "repeatable read"
+
+
 async def test_a_statement_whose_text_would_change_is_refused(store: SqlStore) -> None:
     def several(_dialect: SqlDialect) -> Select[Any]:
         return select(literal(1)).where(literal("a").in_(bindparam("names", expanding=True)))

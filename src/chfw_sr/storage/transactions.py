@@ -92,6 +92,7 @@ class Database:
         """Read as of one moment."""
         with self.guard():
             async with self._reader.connect() as connection:
+                await connection.begin()  # now, for a statement that goes straight to the driver begins nothing
                 yield connection
 
     async def glance(self, build: Callable[..., Executable]) -> Sequence[Any]:
