@@ -21,12 +21,14 @@ def reading(store: SqlStore) -> Iterator[list[str]]:
         if "octets" in statement and not statement.startswith(("INSERT", "COPY")):
             caught.append(statement)
 
-    engine = store.database.engine.sync_engine
-    event.listen(engine, "before_cursor_execute", catch)
+    engines = [engine.sync_engine for engine in store.database.engines]
+    for engine in engines:
+        event.listen(engine, "before_cursor_execute", catch)
     try:
         yield caught
     finally:
-        event.remove(engine, "before_cursor_execute", catch)
+        for engine in engines:
+            event.remove(engine, "before_cursor_execute", catch)
 
 
 async def claim(store: SqlStore, token: str = "t", limit: int = 100) -> list[int]:

@@ -3,12 +3,13 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event, text
+from sqlalchemy import Connection, Select, Text, cast, event, func, select, text
 
 from chfw_sr.campaign.changes import (
     ActivationsRecorded,
@@ -21,14 +22,29 @@ from chfw_sr.campaign.changes import (
 )
 from chfw_sr.campaign.facts import Facts, Needs
 from chfw_sr.messages import CampaignID, Phase, Stage
-from chfw_sr.service.ports import Claim, Claimed, ClaimStatus, Unavailable, UnitOfWork
+from chfw_sr.service.ports import (
+    Claim,
+    Claimed,
+    ClaimStatus,
+    MessageKind,
+    OutboxMessage,
+    OutboxStatus,
+    Patience,
+    Unavailable,
+    UnitOfWork,
+)
+from chfw_sr.storage.dialects import SqlDialect
+from chfw_sr.storage.outbox import SqlOutbox
 from chfw_sr.storage.store import SqlStore, create_store
+from chfw_sr.storage.tables import lanes
 from tests.contract.makers import (
     ALICE,
+    AT,
     BOB,
     C1,
     C2,
     CAUSE,
+    HOUR,
     NEW,
     apply,
     campaign,
@@ -39,6 +55,7 @@ from tests.contract.makers import (
     hub,
     hub_eui,
     numbers,
+    post,
     record,
     result,
     stock,
@@ -445,3 +462,142 @@ async def test_joins_are_hashed_while_a_list_is_written(store: SqlStore) -> None
     finally:
         event.remove(engine, "before_cursor_execute", look)
     assert ways == ["on", "on", "off", "off"] * 2
+
+
+# --------------------------------------------------------------------------------------------- two relays and one lane
+
+GATE = 7
+"""The number of a lock that a claim waits for, after it has begun and before it locks lanes."""
+
+EAGER = Patience(frozenset(), AT, 1)
+WAYS_OUT = [(MessageKind.ALERT, None), (MessageKind.EMAIL, EAGER)]
+
+
+async def relay_claim(store: SqlStore, token: str, limit: int, mail: Patience | None) -> list[OutboxMessage]:
+    return list(await store.outbox.claim(token, limit, AT, 60, mail=mail))
+
+
+def gated(next_lanes: Callable[[SqlDialect], Select[Any]]) -> Callable[[SqlDialect], Select[Any]]:
+    """Let the statement that finds lanes wait at the gate, at each lane that it has found and not yet locked."""
+
+    def wait(dialect: SqlDialect) -> Select[Any]:
+        return next_lanes(dialect).where(cast(func.pg_advisory_xact_lock_shared(GATE), Text) == "")
+
+    return wait
+
+
+@asynccontextmanager
+async def claiming(store: SqlStore, limit: int, mail: Patience | None) -> AsyncIterator[asyncio.Task[Any]]:
+    """Have a claim that sees what there is now, and goes on only at the end, from the locks of its lanes on."""
+    slow = create_store(store.database.engine.url.render_as_string(hide_password=False))
+    outbox = slow.outbox
+    assert isinstance(outbox, SqlOutbox)
+    for rota in (outbox._bus, outbox._mail):
+        rota.next_lanes = gated(rota.next_lanes)
+    async with store.database.transaction() as gate:
+        await gate.execute(select(cast(func.pg_advisory_xact_lock(GATE), Text)))
+        task = asyncio.create_task(relay_claim(slow, "slow", limit, mail))
+        await waiting(store)
+        yield task
+    await asyncio.wait([task])
+    await slow.close()
+
+
+async def held(store: SqlStore) -> dict[str, tuple[str | None, int | None, int]]:
+    """Give the lanes with their tokens, how far they are claimed, and how many messages of each."""
+    async with store.database.read() as connection:
+        found = await connection.execute(select(lanes.c.lane, lanes.c.token, lanes.c.claimed_to, lanes.c.claimed))
+        return {lane: (token, claimed_to, claimed) for lane, token, claimed_to, claimed in found}
+
+
+@pytest.mark.parametrize(("kind", "mail"), WAYS_OUT)
+async def test_what_another_relay_published_meanwhile_is_not_claimed(
+    store: SqlStore, kind: MessageKind, mail: Patience | None
+) -> None:
+    """It was there when the claim's statement began, and the lane is free again when that locks it."""
+    ids = await post(store, 3, kind=kind)
+    others = await post(store, 2, kind=kind, recipient=BOB)
+    async with claiming(store, 10, mail) as slow:
+        quick = await relay_claim(store, "quick", 2, mail)
+        assert await store.outbox.mark("quick", quick, OutboxStatus.PUBLISHED, AT) == 2
+    assert [each.id for each in await slow] == others
+    alice, bob = sorted(await held(store), key=lambda lane: lane.endswith(BOB))
+    assert await held(store) == {alice: (None, None, 0), bob: ("slow", others[-1], 2)}
+    assert [each.id for each in await relay_claim(store, "later", 10, mail)] == ids[2:]
+    assert [each.attempts for each in await store.queries.outbox(None, 10)] == [1] * 5
+
+
+@pytest.mark.parametrize("ending", [OutboxStatus.PUBLISHED, OutboxStatus.READY, None])
+async def test_a_lane_that_another_relay_held_meanwhile_is_passed_over(
+    store: SqlStore, ending: OutboxStatus | None
+) -> None:
+    """Whether it has it still, or has published all or given all back."""
+    ids = await post(store, 2)
+    async with claiming(store, 10, None) as slow:
+        quick = await relay_claim(store, "quick", 10, None)
+        if ending is not None:
+            assert await store.outbox.mark("quick", quick, ending, AT) == 2
+    assert await slow == []
+    left = {OutboxStatus.PUBLISHED: [], OutboxStatus.READY: ids, None: []}[ending]
+    assert [each.id for each in await relay_claim(store, "later", 10, None)] == left
+
+
+async def test_of_two_that_take_over_one_counts_the_attempt(store: SqlStore) -> None:
+    ids = await post(store, 3)
+    await store.outbox.claim("dead", 2, AT - HOUR, 60)
+    async with claiming(store, 10, None) as slow:
+        assert [each.id for each in await relay_claim(store, "quick", 10, None)] == ids
+    assert await slow == []
+    assert list((await held(store)).values()) == [("quick", ids[-1], 3)]
+    assert [each.attempts for each in await store.queries.outbox(None, 10)] == [2, 2, 1]
+
+
+async def test_what_is_put_into_a_lane_meanwhile_waits_for_the_next_claim(store: SqlStore) -> None:
+    ids = await post(store, 1)
+    async with claiming(store, 10, None) as slow:
+        more = await post(store, 1)
+    claimed = await slow
+    assert [each.id for each in claimed] == ids
+    assert list((await held(store)).values()) == [("slow", ids[-1], 1)]
+    assert await store.outbox.mark("slow", claimed, OutboxStatus.PUBLISHED, AT) == 1
+    assert [each.id for each in await relay_claim(store, "later", 10, None)] == more
+
+
+async def test_a_late_relay_that_marks_while_its_lane_is_taken_over_marks_nothing(store: SqlStore) -> None:
+    ids = await post(store, 2)
+    late = await store.outbox.claim("late", 10, AT - HOUR, 60)
+    async with claiming(store, 10, None) as slow:
+        assert await store.outbox.mark("late", late[:1], OutboxStatus.PUBLISHED, AT) == 1
+    assert await slow == [], "it was marked first"
+    assert [each.id for each in await relay_claim(store, "next", 10, None)] == ids[1:]
+    assert await store.outbox.mark("late", late[1:], OutboxStatus.PUBLISHED, AT) == 0
+
+
+async def test_relays_that_race_for_few_lanes_publish_everything_once_and_in_order(
+    store: SqlStore, postgresql_url: str
+) -> None:
+    other = create_store(postgresql_url)
+    recipients = [hub_eui(number) for number in range(3)]
+    published: dict[str, list[int]] = {recipient: [] for recipient in recipients}
+    ended = asyncio.Event()
+
+    async def fill() -> None:
+        for _ in range(60):
+            for recipient in recipients:
+                await post(store, 2, recipient=recipient)
+        ended.set()
+
+    async def relay(of: SqlStore, name: str) -> None:
+        number, idle = 0, 0
+        while idle < 3:
+            number += 1
+            claimed = await relay_claim(of, f"{name}-{number}", 3, None)
+            for each in claimed:
+                published[each.recipient].append(each.id)
+            assert await of.outbox.mark(f"{name}-{number}", claimed, OutboxStatus.PUBLISHED, AT) == len(claimed)
+            idle = idle + 1 if not claimed and ended.is_set() else 0
+
+    await asyncio.gather(fill(), *(relay(of, f"{place}") for place, of in enumerate((store, other) * 2)))
+    await other.close()
+    assert [len(ids) for ids in published.values()] == [120] * 3
+    assert all(ids == sorted(set(ids)) for ids in published.values())

@@ -35,8 +35,8 @@ def next_mail_lanes(dialect: SqlDialect) -> Select[Any]:
         func.min(first.c.created_at) <= bindparam("before", type_=Instant),
     )
     is_due = select(case((due, 1), else_=0)).select_from(first).scalar_subquery()
-    found = select(lanes.c.lane, lanes.c.token, lanes.c.claimed_to)
-    found = found.where(lanes.c.lane > bindparam("turn", type_=KEY), FREE, is_due == 1)
+    found = select(lanes.c.lane)
+    found = found.where(lanes.c.lane > bindparam("turn", type_=KEY), FREE, is_due == 1, dialect.unchanged(lanes))
     return dialect.for_update(found.order_by(lanes.c.lane).limit(MOST_LANES), skip_locked=True, of=lanes)
 
 

@@ -3,10 +3,14 @@
 A claim writes to lanes only: that a lane bears the claim's token is all there is to it, and marking asks for the token
 under the lane's lock. So a message costs one row when it is put in, and a small one that goes when it is finished. What
 this process put in itself is still in its memory and is not read back (`fresh`).
+
+Whoever takes from what waits in a lane, or changes it, locks the lane before and changes it, too. So in a lane that was
+not changed waits what waited there before, and perhaps more.
 """
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -28,16 +32,17 @@ from sqlalchemy import (
     delete,
     func,
     literal,
+    null,
     select,
     update,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningDelete, ReturningUpdate
 
-from chfw_sr.service.ports import MAIL_LANES, OutboxMessage, OutboxStatus, Patience, furthest_lease
+from chfw_sr.service.ports import MAIL_LANES, OutboxMessage, OutboxStatus, Patience, Unavailable, furthest_lease
 
 from .columns import KEY, Instant
-from .dialects import SqlDialect, Ways
+from .dialects import SqlDialect, Step, Ways
 from .mail_lanes import next_mail_lanes, parameters
 from .post import MESSAGE, to_message
 from .tables import FREE, lanes, outbox, outbox_finished, outbox_pending
@@ -52,7 +57,7 @@ PURGED_TOGETHER = 100
 MOST_OCTETS = 32 * 2**20
 """Octets in one claim, but for the last message: a list of 50,000 hubs is more than a megabyte."""
 
-_HELD = (column("lane", KEY), column("claimed_to", BigInteger), column("claimed", Integer))
+_KEPT = (column("lane", KEY), column("claimed_to", BigInteger), column("claimed", Integer))
 _OURS = (column("lane", KEY), column("id", BigInteger))
 _CHOSEN = (column("place", Integer), column("id", BigInteger))
 
@@ -79,48 +84,57 @@ class SqlOutbox:
         if self._unswept >= SWEEP_EVERY:
             self._unswept = 0
             await self._database.sweep(outbox_pending, lanes)
-        until = now + timedelta(seconds=lease_seconds)
-        rota, asked = (
-            (self._bus, {"limit": limit}) if mail is None else (self._mail, parameters(self._database.dialect, mail))
-        )
-        asked |= {"now": now, "furthest": furthest_lease(now, lease_seconds)}
+        rota = self._bus if mail is None else self._mail
+        asked = {
+            **({} if mail is None else parameters(self._database.dialect, mail)),
+            "now": now,
+            "furthest": furthest_lease(now, lease_seconds),
+            "limit": limit,
+            "new_token": token,
+            "until": now + timedelta(seconds=lease_seconds),
+        }
         begun = rota.turn
-        messages = await self._claim(rota, asked, token, limit, until)
+        messages = await self._claim(rota, asked)
         if not messages and begun != rota.start:
-            messages = await self._claim(rota, asked, token, limit, until)
+            messages = await self._claim(rota, asked)
         return messages
 
-    async def _claim(
-        self, rota: "_Rota", asked: Mapping[str, Any], token: str, limit: int, until: datetime
-    ) -> Sequence[OutboxMessage]:
-        """Lock free lanes, then see what waits in them: whoever held them before may have marked it meanwhile."""
-        dialect = self._database.dialect
-        async with self._database.write(Ways.PROBING) as connection:
-            free = await dialect.run(connection, rota.next_lanes, {**asked, "turn": rota.turn})
-            waiting: Sequence[Sequence[Any]] = ()
-            if free:
-                among = dialect.values([lane for lane, _, _ in free])
-                waiting = await dialect.run(connection, _first, {"among": among, "limit": limit})
-            messages = await self._messages(connection, [number for _, number in waiting])
-            claimed = waiting[: len(messages)]
-            last = {lane: number for lane, number in claimed}  # noqa: C416 - they are rows, and no pairs
-            if claimed:
-                await self._take_over(connection, [(lane, to) for lane, theirs, to in free if theirs and lane in last])
-                numbers = Counter(lane for lane, _ in claimed)
-                taken = [(lane, last[lane], number) for lane, number in numbers.items()]
-                hold = {"new_token": token, "until": until, **dialect.giving("named", _HELD, taken)}
-                await dialect.run(connection, _hold, hold)
-        rota.turn = max(last) if len(messages) == limit else rota.start
+    async def _claim(self, rota: "_Rota", asked: Mapping[str, Any]) -> Sequence[OutboxMessage]:
+        """Claim by one statement, where the database can; then get the messages, and give back what is too much.
+
+        The statement sees what waits as it was when it began, and has the lanes' locks a little later. Whoever held a
+        lane may have marked meanwhile what is seen: so lanes that were changed are passed over like those of others.
+        """
+        steps = (rota.next_lanes, _first, _taken, _take_over, _hold, _claimed)
+        claimed = await self._database.at_once(Ways.PROBING, steps, {**asked, "turn": rota.turn})
+        try:
+            messages = await self._messages([number for _, number in claimed])
+        except BaseException:
+            with suppress(Unavailable):  # the database may be away; then the claim runs out
+                await self._cut(asked["new_token"], claimed, 0)
+            raise
+        await self._cut(asked["new_token"], claimed, len(messages))
+        rota.turn = claimed[-1][0] if len(messages) == asked["limit"] else rota.start
         return messages
 
-    async def _messages(self, connection: AsyncConnection, numbers: Sequence[int]) -> list[OutboxMessage]:
+    async def _cut(self, token: str, claimed: Sequence[Sequence[Any]], count: int) -> None:
+        """Keep as many of what was claimed, and give the rest back as if it had not been."""
+        if count == len(claimed):
+            return
+        last = {lane: number for lane, number in claimed[:count]}  # noqa: C416 - they are rows, and no pairs
+        numbers = Counter(lane for lane, _ in claimed[:count])
+        cut = sorted({lane for lane, _ in claimed[count:]})
+        kept = self._database.dialect.giving("kept", _KEPT, [(lane, last.get(lane), numbers[lane]) for lane in cut])
+        await self._database.at_once(Ways.PROBING, (_keep,), {"claim": token, **kept})
+
+    async def _messages(self, numbers: Sequence[int]) -> list[OutboxMessage]:
         """Give the first of some messages, as many as a claim may have octets: from memory, or else read."""
-        fresh, dialect = self._database.fresh, self._database.dialect
+        fresh = self._database.fresh
         known = fresh.take(numbers)
         unknown = [(place, number) for place, number in enumerate(numbers) if number not in known]
         if unknown:
-            asked = {"most_octets": MOST_OCTETS, **dialect.giving("chosen", _CHOSEN, unknown)}
-            for row in await dialect.run(connection, _read, asked):
+            asked = {"most_octets": MOST_OCTETS, **self._database.dialect.giving("chosen", _CHOSEN, unknown)}
+            for row in await self._database.at_once(Ways.PROBING, (_read,), asked):
                 message = to_message(row)
                 known[message.id] = message
         messages: list[OutboxMessage] = []
@@ -132,13 +146,6 @@ class SqlOutbox:
             octets += len(messages[-1].octets)
         fresh.keep(list(known.values()))
         return messages
-
-    async def _take_over(self, connection: AsyncConnection, expired: Sequence[tuple[str, int]]) -> None:
-        """Count what another claim had not marked when its lease ran out as attempts that failed."""
-        pending = outbox_pending.c
-        for lane, claimed_to in expired:
-            theirs = and_(pending.lane == lane, pending.id <= claimed_to)
-            await connection.execute(update(outbox_pending).where(theirs).values(attempts=pending.attempts + 1))
 
     async def mark(
         self,
@@ -158,23 +165,18 @@ class SqlOutbox:
             raise ValueError("messages become claimed by claiming them")
         if not messages:
             return 0
-        dialect = self._database.dialect
-        given = {"claim": token, **dialect.giving("ours", _OURS, [(each.lane, each.id) for each in messages])}
-        async with self._database.write(Ways.MATCHING) as connection:
-            if status is OutboxStatus.READY:
-                return await self._give_back(connection, given, now + timedelta(seconds=rest_seconds))
-            told = {"told_status": status.value, "told_at": now}
-            marked = await dialect.move(connection, _gone, (_finish, _let_go), given, told)
+        ours = self._database.dialect.giving("ours", _OURS, [(each.lane, each.id) for each in messages])
+        if status is OutboxStatus.READY:
+            until = now + timedelta(seconds=rest_seconds)
+            return await self._mark((_failed, _give_back), ours, claim=token, until=until)
+        marked = await self._mark((_gone, _finish, _let_go), ours, claim=token, told_status=status.value, told_at=now)
         self._unswept += marked
         return marked
 
-    async def _give_back(self, connection: AsyncConnection, ours: Mapping[str, Any], until: datetime) -> int:
-        """Count a failed attempt, and let the lanes rest; what else is claimed of them is given back with it."""
-        dialect = self._database.dialect
-        touched = [lane for (lane,) in await dialect.run(connection, _failed, ours)]
-        given_back = update(lanes).where(dialect.among(lanes.c.lane, sorted(set(touched))))
-        await connection.execute(given_back.values(token=None, leased_until=until, claimed_to=None, claimed=0))
-        return len(touched)
+    async def _mark(self, steps: tuple[Step, ...], ours: Mapping[str, Any], **others: Any) -> int:
+        """Mark messages; the first step gives those that were still ours."""
+        found = await self._database.at_once(Ways.MATCHING, (*steps, _number), {**ours, **others})
+        return sum(number for (number,) in found)
 
     async def purge(self, before: datetime, limit: int) -> int:
         """Delete up to `limit` finished messages that were published before; give how many."""
@@ -254,15 +256,62 @@ def _next_lanes(dialect: SqlDialect) -> Select[Any]:
             walk.c.lane.is_not(None), walk.c.before < limit
         )
     )
-    found = select(lanes.c.lane, lanes.c.token, lanes.c.claimed_to).join_from(walk, lanes, lanes.c.lane == walk.c.lane)
-    return dialect.for_update(found.where(FREE, walk.c.before < limit), skip_locked=True, of=lanes)
+    found = select(lanes.c.lane).join_from(walk, lanes, lanes.c.lane == walk.c.lane)
+    found = found.where(FREE, walk.c.before < limit, dialect.unchanged(lanes))
+    return dialect.for_update(found, skip_locked=True, of=lanes)
 
 
-def _first(dialect: SqlDialect) -> Select[Any]:
-    """Name what waits, lane after lane in the order of the names, until there is enough."""
+def _first(dialect: SqlDialect, free: FromClause) -> Select[Any]:
+    """Name what waits in lanes, one after the other in the order of the names, until there is enough."""
     pending = outbox_pending.c
-    first = select(pending.lane, pending.id).where(dialect.among_given(pending.lane, "among"))
+    first = select(pending.lane, pending.id).where(dialect.among_found(pending.lane, select(free.c.lane)))
     return first.order_by(pending.lane, pending.id).limit(bindparam("limit", type_=Integer))
+
+
+def _taken(_dialect: SqlDialect, _free: FromClause, first: FromClause) -> Select[Any]:
+    """Name the lanes of what comes first, and say how far it goes and how many messages it is."""
+    last, number = func.max(first.c.id).label("last"), func.count().label("number")
+    return select(first.c.lane, last, number).group_by(first.c.lane)
+
+
+def _take_over(_dialect: SqlDialect, _free: FromClause, _first: FromClause, taken: FromClause) -> Update:
+    """Count what another claim had not marked when its lease ran out as attempts that failed."""
+    pending, before = outbox_pending.c, lanes.alias("before").c
+    expired = and_(before.lane == taken.c.lane, before.token.is_not(None))
+    theirs = and_(pending.lane == before.lane, pending.id <= before.claimed_to)
+    return update(outbox_pending).where(expired, theirs).values(attempts=pending.attempts + 1)
+
+
+def _hold(_dialect: SqlDialect, _free: FromClause, _first: FromClause, taken: FromClause) -> Update:
+    """Write the claim to its lanes."""
+    held = update(lanes).where(lanes.c.lane == taken.c.lane)
+    return held.values(
+        token=bindparam("new_token", type_=KEY),
+        leased_until=bindparam("until", type_=Instant),
+        claimed_to=taken.c.last,
+        claimed=taken.c.number,
+    )
+
+
+def _claimed(_dialect: SqlDialect, _free: FromClause, first: FromClause, _taken: FromClause) -> Select[Any]:
+    """Give what was claimed, in order."""
+    return select(first.c.lane, first.c.id).order_by(first.c.lane, first.c.id)
+
+
+def _keep(dialect: SqlDialect) -> Update:
+    """Write to lanes how far a claim goes after all; one of which nothing is kept is free."""
+    kept = dialect.given("kept", _KEPT)
+    some = kept.c.claimed > 0
+    return (
+        update(lanes)
+        .where(lanes.c.lane == kept.c.lane, lanes.c.token == bindparam("claim", type_=KEY))
+        .values(
+            claimed_to=kept.c.claimed_to,
+            claimed=kept.c.claimed,
+            token=case((some, lanes.c.token)),
+            leased_until=case((some, lanes.c.leased_until)),
+        )
+    )
 
 
 def _read(dialect: SqlDialect) -> Select[Any]:
@@ -273,18 +322,6 @@ def _read(dialect: SqlDialect) -> Select[Any]:
     sized = select(*MESSAGE, before).join_from(chosen, outbox, outbox.c.id == chosen.c.id).subquery("sized")
     few = sized.c.before < bindparam("most_octets", type_=Integer)
     return select(*(sized.c[each.name] for each in MESSAGE)).where(few)
-
-
-def _hold(dialect: SqlDialect) -> Update:
-    """Write the claim to its lanes."""
-    named = dialect.given("named", _HELD)
-    held = update(lanes).where(lanes.c.lane == named.c.lane)
-    return held.values(
-        token=bindparam("new_token", type_=KEY),
-        leased_until=bindparam("until", type_=Instant),
-        claimed_to=named.c.claimed_to,
-        claimed=named.c.claimed,
-    )
 
 
 def _named(dialect: SqlDialect) -> ColumnElement[bool]:
@@ -300,6 +337,13 @@ def _failed(dialect: SqlDialect) -> ReturningUpdate[Any]:
     """Count a failed attempt."""
     pending = outbox_pending.c
     return update(outbox_pending).where(_named(dialect)).values(attempts=pending.attempts + 1).returning(pending.lane)
+
+
+def _give_back(_dialect: SqlDialect, failed: FromClause) -> Update:
+    """Let the lanes rest; what else is claimed of them is given back with it."""
+    touched = select(failed.c.lane).distinct().subquery("touched")
+    given_back = update(lanes).where(lanes.c.lane == touched.c.lane)
+    return given_back.values(token=null(), leased_until=bindparam("until", type_=Instant), claimed_to=null(), claimed=0)
 
 
 def _gone(dialect: SqlDialect) -> ReturningDelete[Any]:
@@ -331,3 +375,8 @@ def _let_go(_dialect: SqlDialect, gone: FromClause) -> Update:
             claimed_to=case((some, lanes.c.claimed_to)),
         )
     )
+
+
+def _number(_dialect: SqlDialect, marked: FromClause) -> Select[Any]:
+    """Tell how many were marked."""
+    return select(func.count()).select_from(marked)

@@ -103,7 +103,7 @@ class SqlStore:
 
     async def close(self) -> None:
         """Give up all connections."""
-        await self.database.engine.dispose()
+        await self.database.dispose()
 
 
 def create_store(url: str, *, lock_timeout_ms: int = LOCK_TIMEOUT_MS, fresh_octets: int = FRESH_OCTETS) -> SqlStore:

@@ -1,8 +1,9 @@
 """Transactions: one that reads, one that writes, and the errors of both in the service's words."""
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from sqlalchemy import Executable, Table
 from sqlalchemy.exc import DBAPIError
@@ -10,9 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from chfw_sr.service.ports import Unavailable
 
-from .dialects import SqlDialect, Ways
+from .dialects import SqlDialect, Step, Ways
 from .fresh import Fresh
 from .witnesses import Witnesses
+
+Result = TypeVar("Result")
 
 
 class Database:
@@ -33,6 +36,17 @@ class Database:
         self._reader = engine.execution_options(**dialect.reading)
         self._glancer = engine.execution_options(**dialect.glancing)
         self._writer = engine.execution_options(**dialect.writing)
+        self._limited = {ways: dialect.limited(engine, ways) for ways in (Ways.PROBING, Ways.MATCHING)}
+
+    @property
+    def engines(self) -> Sequence[AsyncEngine]:
+        """Every engine that statements go through."""
+        return tuple(dict.fromkeys((self.engine, *self._limited.values())))
+
+    async def dispose(self) -> None:
+        """Give up all connections, but for those that are being used."""
+        for engine in self.engines:
+            await engine.dispose()
 
     @contextmanager
     def guard(self) -> Iterator[None]:
@@ -49,25 +63,25 @@ class Database:
     async def transaction(self, ways: Ways = Ways.ANY) -> AsyncIterator[AsyncConnection]:
         """Open a transaction that writes; whoever opens it commits. Errors within are not translated."""
         with self.guard():
-            connection = await self._begun(ways)
+            connection, _ = await self._started(self._writer, partial(self.dialect.begin, ways=ways))
         try:
             yield connection
         finally:
             await connection.close()
 
-    async def _begun(self, ways: Ways) -> AsyncConnection:
-        """Begin; once more with a new connection if a server that was restarted meanwhile does not know the first."""
+    async def _started(
+        self, engine: AsyncEngine, start: Callable[[AsyncConnection], Awaitable[Result]]
+    ) -> tuple[AsyncConnection, Result]:
+        """Start; once more with a new connection if a server that was restarted meanwhile does not know the first."""
         for is_last in (False, True):
-            connection = await self._writer.connect()
+            connection = await engine.connect()
             try:
-                await self.dialect.begin(connection, ways)
+                return connection, await start(connection)
             except BaseException as error:
                 await connection.close()
                 if is_last or not self.dialect.is_lost(error):
                     raise
-                await self.engine.dispose()  # the other ones that wait to be used are hardly better
-            else:
-                return connection
+                await self.dispose()  # the other ones that wait to be used are hardly better
         raise AssertionError  # the last try returns or raises
 
     @asynccontextmanager
@@ -81,6 +95,18 @@ class Database:
             with self.guard():
                 yield connection
                 await connection.commit()
+
+    async def at_once(self, ways: Ways, steps: tuple[Step, ...], parameters: Mapping[str, Any]) -> Sequence[Any]:
+        """Carry out steps as a transaction of their own; see `SqlDialect.at_once`.
+
+        With a connection that was lost, nobody knows whether they were carried out, and they are tried once more: they
+        must be such that this does no harm.
+        """
+        with self.guard():
+            carry_out = partial(self.dialect.at_once, steps=steps, parameters=parameters)
+            connection, rows = await self._started(self._limited[ways], carry_out)
+            await connection.close()
+        return rows
 
     async def sweep(self, *targets: Table) -> None:
         """Make place in tables whose rows come and go."""

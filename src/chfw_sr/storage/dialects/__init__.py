@@ -4,7 +4,8 @@ Both run every transaction that writes so that what it has read stays true until
 * SQLite has one writer at a time. A transaction that writes begins with `BEGIN IMMEDIATE`, so that it waits for its
   turn at the beginning and never fails in the middle. No row needs a lock.
 * PostgreSQL runs at READ COMMITTED with row locks. A statement that must see what another transaction did while this
-  one waited for a lock comes *after* the statement that took the lock, since each statement has its own snapshot.
+  one waited for a lock comes *after* the statement that took the lock, since each statement has its own snapshot. Or
+  else it passes over what was changed since it began (`SqlDialect.unchanged`).
 
 PostgreSQL plans by what it knows of a table, and of the hubs of a campaign that began a minute ago it knows nothing.
 So a statement over many of them is written such that every plan of it is good: rows find their places by an upsert or
@@ -13,11 +14,11 @@ by a scalar subquery, which probe an index whatever is estimated, and not by a j
 
 from sqlalchemy import URL, exc, make_url
 
-from .base import LOCK_TIMEOUT_MS, SqlDialect, Upsert, Ways
+from .base import LOCK_TIMEOUT_MS, SqlDialect, Step, Upsert, Ways
 from .postgresql import PostgreSQL
 from .sqlite import SQLite
 
-__all__ = ["LOCK_TIMEOUT_MS", "SqlDialect", "Upsert", "Ways", "dialect_of"]
+__all__ = ["LOCK_TIMEOUT_MS", "SqlDialect", "Step", "Upsert", "Ways", "dialect_of"]
 
 
 def dialect_of(url: str, lock_timeout_ms: int = LOCK_TIMEOUT_MS) -> tuple[SqlDialect, URL]:

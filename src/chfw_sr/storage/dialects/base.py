@@ -13,10 +13,8 @@ from sqlalchemy import (
     Dialect,
     Executable,
     FromClause,
-    Insert,
     Select,
     Table,
-    Update,
     exc,
     literal_column,
     select,
@@ -24,12 +22,14 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.schema import CreateTable
-from sqlalchemy.sql.dml import ReturningDelete
 from sqlalchemy.sql.expression import ColumnClause
 
-from .prepared import written
+from .prepared import Statement, written
 
 Upsert: TypeAlias = sqlite.Insert | postgresql.Insert
+
+Step: TypeAlias = Callable[..., Statement]
+"""Makes a statement; takes the dialect, and then what each step before it gives, if it gives rows, as a table."""
 
 Built = TypeVar("Built")
 
@@ -109,6 +109,15 @@ class SqlDialect(ABC):
         """Make an engine; it connects when it is first used."""
 
     @abstractmethod
+    def limited(self, engine: AsyncEngine, ways: Ways) -> AsyncEngine:
+        """Give an engine of the same database for `at_once`.
+
+        Args:
+            engine: as it was made.
+            ways: how its statements may find their rows.
+        """
+
+    @abstractmethod
     def given(self, name: str, columns: Sequence[ColumnClause[Any]]) -> FromClause:
         """Name a table to join with, of which the values are given when the statement is executed.
 
@@ -151,6 +160,10 @@ class SqlDialect(ABC):
         """Give the parameter of `among_given`."""
 
     @abstractmethod
+    def among_found(self, one: ColumnElement[Any], query: Select[Any]) -> ColumnElement[bool]:
+        """Make the condition that a column has one of the values that a query gives; each is looked up by itself."""
+
+    @abstractmethod
     def named(self, target: Table, given: FromClause) -> ColumnElement[bool]:
         """Make the condition that a given table names a row by the whole primary key.
 
@@ -176,6 +189,13 @@ class SqlDialect(ABC):
     @abstractmethod
     def for_update(self, query: Select[Any], *, skip_locked: bool = False, of: FromClause | None = None) -> Select[Any]:
         """Lock the rows that a query finds, or those of one table among them, for this transaction."""
+
+    @abstractmethod
+    def unchanged(self, target: Table) -> ColumnElement[bool]:
+        """Make the condition that a row, now locked, is as this statement has seen it from the beginning.
+
+        A lock that is had at last is had of the newest row, while all else that the statement reads is as old as it is.
+        """
 
     @abstractmethod
     async def begin(self, connection: AsyncConnection, ways: Ways = Ways.ANY) -> None:
@@ -241,22 +261,18 @@ class SqlDialect(ABC):
         """Name what a query finds, with its rows locked, for use in a statement that changes them."""
 
     @abstractmethod
-    async def move(
-        self,
-        connection: AsyncConnection,
-        build: Callable[["SqlDialect"], ReturningDelete[Any]],
-        follow: tuple[Callable[["SqlDialect", FromClause], Insert | Update], ...],
-        given: Mapping[str, Any],
-        told: Mapping[str, Any],
-    ) -> int:
-        """Delete rows and carry out what follows from them; give how many there were.
+    async def at_once(
+        self, connection: AsyncConnection, steps: tuple[Step, ...], parameters: Mapping[str, Any]
+    ) -> Sequence[Any]:
+        """Carry out steps as a transaction of their own, as one statement if possible; give the rows of the last.
+
+        From a step that gives no rows, where it might, nothing follows: whether the next ones are carried out or not
+        is the same. No two change the same rows, and none reads what one before it changed.
 
         Args:
-            connection: in a transaction.
-            build: makes the statement that gives columns of what it deletes.
-            follow: each makes a statement that selects from these, or joins them; they touch different tables.
-            given: the parameters of the one that deletes.
-            told: the parameters of those that follow.
+            connection: of a limited engine, and not in a transaction.
+            steps: each is built only once.
+            parameters: of all of them; none is named as a column that a step changes.
         """
 
     @abstractmethod

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import asyncpg
 from sqlalchemy import (
+    CTE,
     URL,
     BigInteger,
     BindParameter,
@@ -22,7 +23,6 @@ from sqlalchemy import (
     Select,
     Table,
     Text,
-    Update,
     and_,
     bindparam,
     case,
@@ -39,14 +39,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.sql.dml import ReturningDelete
 from sqlalchemy.sql.expression import ColumnClause
 
 from chfw_sr.storage.columns import Instant
 
-from .base import SqlDialect, Upsert, Ways, encode, original_of, places
+from .base import SqlDialect, Step, Upsert, Ways, encode, original_of, places
 from .conversation import attend, driver_of
-from .prepared import Prepared
+from .prepared import Prepared, Statement
 
 _BLOCK = 2**16
 """Outbox ids that one step of PostgreSQL's sequence stands for."""
@@ -94,19 +93,28 @@ class PostgreSQL(SqlDialect):
 
     def create_engine(self, url: URL) -> AsyncEngine:
         """Make an engine that leaves out connections which were closed, so that a restarted server is not an error."""
+        return self._engine(url, {})
+
+    def limited(self, engine: AsyncEngine, ways: Ways) -> AsyncEngine:
+        """Make an engine whose few connections are all limited so: one statement alone has no BEGIN to say it with."""
+        barred = {f"enable_{each}": "off" for each in _WAYS[ways]}
+        return self._engine(engine.url, barred, pool_size=2, max_overflow=3)
+
+    def _engine(self, url: URL, others: Mapping[str, str], **size: int) -> AsyncEngine:
         settings = {
             "application_name": "chfw_sr",
             "lock_timeout": str(self._lock_timeout_ms),
             "timezone": "UTC",
             "jit": "off",  # compiling takes longer than our statements do
             "work_mem": "32MB",  # a list of 50,000 hubs is hashed, whatever is estimated
+            **others,
         }
         engine = create_async_engine(
             url.set(drivername="postgresql+asyncpg"),
             connect_args={"server_settings": settings, "timeout": 10},
             isolation_level="AUTOCOMMIT",
+            **size,
         )
-
         attend(engine)
         return engine
 
@@ -153,6 +161,10 @@ class PostgreSQL(SqlDialect):
         """Give an array."""
         return list(among)
 
+    def among_found(self, one: ColumnElement[Any], query: Select[Any]) -> ColumnElement[bool]:
+        """Use an array; with IN it would be a join."""
+        return one == func.any(func.array(query.scalar_subquery()))
+
     def named(self, target: Table, given: FromClause) -> ColumnElement[bool]:
         """Use `ctid`, which stays as it is for as long as the rows are locked or nobody else changes them."""
         each = places(target, "ctid", given).scalar_subquery()
@@ -173,6 +185,13 @@ class PostgreSQL(SqlDialect):
     def for_update(self, query: Select[Any], *, skip_locked: bool = False, of: FromClause | None = None) -> Select[Any]:
         """Add FOR UPDATE."""
         return query.with_for_update(skip_locked=skip_locked, of=of)
+
+    def unchanged(self, target: Table) -> ColumnElement[bool]:
+        """Compare `xmin`, which is another one for each change, with that of the row in the statement's snapshot."""
+        seen = target.alias("seen")
+        same = (seen.c[each.name] == each for each in target.primary_key)
+        version: Select[Any] = select(literal_column("seen.xmin")).select_from(seen).where(*same)
+        return literal_column(f"{target.name}.xmin") == version.correlate(target).scalar_subquery()
 
     async def begin(self, connection: AsyncConnection, ways: Ways = Ways.ANY) -> None:
         """Say so to the server."""
@@ -233,17 +252,11 @@ class PostgreSQL(SqlDialect):
         """Use FOR UPDATE in a WITH; what was changed meanwhile is seen as it has become."""
         return query.with_for_update().cte(name)
 
-    async def move(
-        self,
-        connection: AsyncConnection,
-        build: Callable[[SqlDialect], ReturningDelete[Any]],
-        follow: tuple[Callable[[SqlDialect, FromClause], Insert | Update], ...],
-        given: Mapping[str, Any],
-        told: Mapping[str, Any],
-    ) -> int:
-        """Do it in one statement."""
-        ((number,),) = await self.run(connection, _move, {**given, **told}, build, follow)
-        return int(number)
+    async def at_once(
+        self, connection: AsyncConnection, steps: tuple[Step, ...], parameters: Mapping[str, Any]
+    ) -> Sequence[Any]:
+        """Carry them out as one statement, of which all parts see one moment."""
+        return await self.run(connection, _together, parameters, steps)
 
     def migration_lock(self, connection: Connection) -> None:
         """Take an advisory lock for the transaction."""
@@ -333,14 +346,17 @@ def _lock_models(dialect: SqlDialect) -> Select[Any]:
     return select(case((models.c.own, cast(own, Text)), else_=cast(share, Text)))
 
 
-def _move(
-    dialect: SqlDialect,
-    build: Callable[[SqlDialect], ReturningDelete[Any]],
-    follow: Iterable[Callable[[SqlDialect, FromClause], Insert | Update]],
-) -> Select[Any]:
-    moved = build(dialect).cte("moved")
-    steps = [make(dialect, moved).cte(f"step{number}") for number, make in enumerate(follow)]
-    return select(func.count()).select_from(moved).add_cte(*steps)
+def _together(dialect: SqlDialect, steps: Sequence[Step]) -> Statement:
+    """Put each step but the last into a WITH."""
+    *first, last = steps
+    parts: list[CTE] = []
+    tables: list[CTE] = []
+    for number, make in enumerate(first):
+        step = make(dialect, *tables)
+        parts.append(step.cte(f"step{number}"))
+        if len(step.exported_columns):
+            tables.append(parts[-1])
+    return last(dialect, *tables).add_cte(*parts)
 
 
 def _array(one: ColumnClause[Any]) -> postgresql.ARRAY[Any]:

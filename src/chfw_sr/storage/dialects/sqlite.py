@@ -13,12 +13,10 @@ from sqlalchemy import (
     Connection,
     Dialect,
     FromClause,
-    Insert,
     Integer,
     Select,
     Table,
     Text,
-    Update,
     bindparam,
     column,
     event,
@@ -37,13 +35,13 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite.aiosqlite import dialect as aiosqlite_dialect
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
-from sqlalchemy.sql.dml import ReturningDelete
 from sqlalchemy.sql.expression import ColumnClause
 
 from chfw_sr.storage.columns import Instant
 from chfw_sr.storage.tables import counters
 
-from .base import SqlDialect, Upsert, Ways, encode, original_of, places
+from .base import SqlDialect, Step, Upsert, Ways, encode, original_of, places
+from .prepared import Statement
 from .sqlite_driver import QuickConnection
 
 
@@ -103,6 +101,10 @@ class SQLite(SqlDialect):
 
         return engine
 
+    def limited(self, engine: AsyncEngine, ways: Ways) -> AsyncEngine:  # noqa: ARG002 - the port's
+        """Give the same one."""
+        return engine
+
     def given(self, name: str, columns: Sequence[ColumnClause[Any]]) -> FromClause:
         """Name a table, through `json_each`."""
         return _each(name, columns, bindparam(name, type_=Text))
@@ -134,6 +136,10 @@ class SQLite(SqlDialect):
         """Give JSON."""
         return json.dumps(list(among))
 
+    def among_found(self, one: ColumnElement[Any], query: Select[Any]) -> ColumnElement[bool]:
+        """Use IN."""
+        return one.in_(query)
+
     def named(self, target: Table, given: FromClause) -> ColumnElement[bool]:
         """Use `rowid`."""
         return literal_column(f"{target.name}.rowid").in_(places(target, "rowid", given))
@@ -161,6 +167,10 @@ class SQLite(SqlDialect):
     ) -> Select[Any]:
         """Leave the query as it is: this is the only writer."""
         return query
+
+    def unchanged(self, target: Table) -> ColumnElement[bool]:  # noqa: ARG002 - the port's
+        """Say yes: this is the only writer."""
+        return true()
 
     async def begin(self, connection: AsyncConnection, ways: Ways = Ways.ANY) -> None:  # noqa: ARG002 - the port's
         """Wait for the turn to write."""
@@ -208,21 +218,26 @@ class SQLite(SqlDialect):
         """Leave it as it is: this is the only writer."""
         return query.cte(name)
 
-    async def move(
-        self,
-        connection: AsyncConnection,
-        build: Callable[[SqlDialect], ReturningDelete[Any]],
-        follow: tuple[Callable[[SqlDialect, FromClause], Insert | Update], ...],
-        given: Mapping[str, Any],
-        told: Mapping[str, Any],
-    ) -> int:
+    async def at_once(
+        self, connection: AsyncConnection, steps: tuple[Step, ...], parameters: Mapping[str, Any]
+    ) -> Sequence[Any]:
         """Do one after the other: this database has no statement that does two things."""
-        deletion, moved, steps = self.once(_move, build, follow)
-        rows = (await connection.execute(deletion, given)).all()
-        if rows:
-            for step in steps:
-                await connection.execute(step, {**told, **self.giving("moved", moved, rows)})
-        return len(rows)
+        await self.begin(connection)
+        given = dict(parameters)
+        rows: Sequence[Any] = ()
+        first, last = self.once(_apart, steps)
+        for statement, name, columns in first:
+            found = await connection.execute(statement, given)
+            if columns:
+                rows = found.all()
+                if not rows:
+                    break
+                given |= self.giving(name, columns, rows)
+        else:
+            found = await connection.execute(last, given)
+            rows = found.all() if found.returns_rows else ()
+        await connection.commit()
+        return rows
 
     def migration_lock(self, connection: Connection) -> None:
         """Do nothing: this is the only writer."""
@@ -269,14 +284,19 @@ class SQLite(SqlDialect):
         await connection.execute(statement.on_conflict_do_update(index_elements=key, set_=others, where=differs), given)
 
 
-def _move(
-    dialect: SqlDialect,
-    build: Callable[[SqlDialect], ReturningDelete[Any]],
-    follow: Iterable[Callable[[SqlDialect, FromClause], Insert | Update]],
-) -> tuple[ReturningDelete[Any], Sequence[ColumnClause[Any]], Sequence[Insert | Update]]:
-    deletion = build(dialect)
-    moved = [column(each.name, each.type) for each in deletion.exported_columns]
-    return deletion, moved, [make(dialect, dialect.given("moved", moved)) for make in follow]
+def _apart(
+    dialect: SqlDialect, steps: Sequence[Step]
+) -> tuple[Sequence[tuple[Statement, str, Sequence[ColumnClause[Any]]]], Statement]:
+    """Make statements of steps; each but the last with a name and columns for what it gives to the next ones."""
+    first = []
+    tables: list[FromClause] = []
+    for number, make in enumerate(steps[:-1]):
+        statement, name = make(dialect, *tables), f"step{number}"
+        columns = [column(each.name, each.type) for each in statement.exported_columns]
+        first.append((statement, name, columns))
+        if columns:
+            tables.append(dialect.given(name, columns))
+    return first, steps[-1](dialect, *tables)
 
 
 def _each(name: str, columns: Sequence[ColumnClause[Any]], encoded: BindParameter[str]) -> FromClause:
