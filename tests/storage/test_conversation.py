@@ -1,17 +1,18 @@
 """How transactions begin and end on PostgreSQL, and what becomes of connections on which something went wrong."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
 import pytest
-from sqlalchemy import Select, bindparam, column, func, literal, select, text
+from sqlalchemy import Select, Text, bindparam, column, func, literal, select, table, text
 
-from chfw_sr.service.ports import Unavailable
+from chfw_sr.service.ports import OutboxStatus, Unavailable
 from chfw_sr.storage.columns import DETAIL, KEY, Instant
 from chfw_sr.storage.dialects import SqlDialect, Ways
 from chfw_sr.storage.store import SqlStore, create_store
-from tests.contract.makers import AT
+from tests.contract.makers import AT, HOUR, post
 
 pytestmark = pytest.mark.postgresql
 
@@ -104,6 +105,114 @@ async def test_ways_are_limited_for_one_transaction(store: SqlStore, ways: Ways,
             names = (await connection.scalars(found)).all()
             await connection.commit()
         assert {name.removeprefix("enable_") for name in names} & {*barred, "nestloop"} == expected
+
+
+def barred_ways(_dialect: SqlDialect) -> Select[Any]:
+    settings = table("pg_settings", column("name", Text), column("setting", Text)).c
+    found = select(settings.name).where(settings.name.startswith("enable_"), settings.setting == "off")
+    return found.where(~settings.name.like("enable_partitionwise%")).order_by(settings.name)
+
+
+@pytest.mark.parametrize(
+    ("ways", "barred"),
+    [
+        (Ways.PROBING, ["bitmapscan", "hashjoin", "mergejoin", "seqscan"]),
+        (Ways.MATCHING, ["bitmapscan", "mergejoin", "seqscan"]),
+    ],
+)
+async def test_ways_of_one_statement_alone_are_limited_and_of_no_other(
+    store: SqlStore, ways: Ways, barred: list[str]
+) -> None:
+    found = await store.database.at_once(ways, (barred_ways,), {})
+    assert [name.removeprefix("enable_") for (name,) in found] == barred
+    assert await store.database.glance(barred_ways) == []
+    async with store.database.transaction() as connection:
+        assert await store.database.dialect.run(connection, barred_ways) == []
+
+
+def own_pid(_dialect: SqlDialect) -> Select[Any]:
+    return select(func.pg_backend_pid())
+
+
+async def test_a_connection_for_one_statement_alone_is_replaced_when_the_server_ended_it(store: SqlStore) -> None:
+    ((pid,),) = await store.database.at_once(Ways.PROBING, (own_pid,), {})
+    async with store.database.write() as connection:
+        await connection.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+    assert await store.database.at_once(Ways.PROBING, (own_pid,), {}) != [(pid,)]
+
+
+async def test_a_statement_that_does_not_get_through_is_sent_once_more(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = await post(store, 1)
+    fetch, failures = asyncpg.Connection.fetch, iter([True])
+
+    async def busy(self: asyncpg.Connection, query: str, *arguments: Any, **options: Any) -> list[Any]:
+        if next(failures, False):
+            raise asyncpg.InternalClientError("cannot switch to state 11; another operation (2) is in progress")
+        return await fetch(self, query, *arguments, **options)
+
+    monkeypatch.setattr(asyncpg.Connection, "fetch", busy)
+    assert [each.id for each in await store.outbox.claim("token", 10, AT, 60)] == ids
+
+
+async def test_a_statement_of_which_the_answer_was_lost_does_no_harm_when_it_is_sent_once_more(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was claimed then comes again when the lease has run out; what was marked is marked."""
+    ids = await post(store, 2)
+    fetch = asyncpg.Connection.fetch
+    losses = iter([True])
+
+    async def lose(self: asyncpg.Connection, query: str, *arguments: Any, **options: Any) -> list[Any]:
+        rows = await fetch(self, query, *arguments, **options)
+        if next(losses, False):
+            raise asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation")
+        return rows
+
+    monkeypatch.setattr(asyncpg.Connection, "fetch", lose)
+    assert await store.outbox.claim("lost", 10, AT, 60) == []
+    claimed = await store.outbox.claim("next", 10, AT + HOUR, 60)
+    assert [each.id for each in claimed] == ids
+    losses = iter([True])
+    assert await store.outbox.mark("next", claimed[:1], OutboxStatus.PUBLISHED, AT) == 0
+    losses = iter([True])
+    assert await store.outbox.mark("next", claimed[1:], OutboxStatus.READY, AT) == 0
+    assert [(each.status, each.attempts) for each in await store.queries.outbox(None, 10)] == [
+        (OutboxStatus.PUBLISHED, 2),
+        (OutboxStatus.READY, 2),
+    ]
+
+
+async def test_a_statement_alone_is_not_sent_a_third_time(store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = 0
+
+    async def lose(*_anything: Any) -> None:
+        nonlocal sent
+        sent += 1
+        raise asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation")
+
+    monkeypatch.setattr(asyncpg.Connection, "fetch", lose)
+    with pytest.raises(Unavailable):
+        await store.outbox.claim("token", 10, AT, 60)
+    assert sent == 2
+
+
+async def test_a_store_that_is_closed_has_no_connection(store: SqlStore, postgresql_url: str) -> None:
+    other = create_store(postgresql_url)
+    await post(other, 1)
+    claimed = await other.outbox.claim("token", 10, AT, 60)
+    await other.outbox.mark("token", claimed, OutboxStatus.PUBLISHED, AT)
+    count = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend'"
+        " AND pid <> pg_backend_pid()"
+    )
+    async with store.database.engine.connect() as connection:
+        assert await connection.scalar(count) == 3
+        await other.close()
+        async with asyncio.timeout(5):
+            while await connection.scalar(count):
+                await connection.execute(text("SELECT pg_sleep(0.01)"))
 
 
 async def test_a_reading_transaction_cannot_write(store: SqlStore) -> None:
