@@ -9,6 +9,7 @@ import json
 import os
 import pwd
 import random
+import re
 import shutil
 import signal
 import socket
@@ -252,13 +253,15 @@ class Proxy:
 class CommitCutter(Proxy):
     """Before PostgreSQL: cuts some connections at the moment when the server says that a transaction is committed.
 
+    A statement that stands alone, as the relay's do, is a transaction, too.
+
     Args:
         target: the server.
         seed: of the choice.
     """
 
-    _COMPLETE = b"C\x00\x00\x00\x0bCOMMIT\x00"
-    """CommandComplete (PostgreSQL frontend/backend protocol, message formats)."""
+    _COMPLETE = re.compile(rb"C\x00\x00\x00.(?:COMMIT|SELECT \d+)\x00Z\x00\x00\x00\x05I", re.DOTALL)
+    """CommandComplete and ReadyForQuery, in no transaction (PostgreSQL frontend/backend protocol, message formats)."""
 
     def __init__(self, target: tuple[str, int], *, seed: int = 1) -> None:
         super().__init__(target)
@@ -268,7 +271,7 @@ class CommitCutter(Proxy):
         self.cuts = 0
 
     def answer_passes(self, octets: bytes) -> bool:
-        if not self.active or self._COMPLETE not in octets:
+        if not self.active or self._COMPLETE.search(octets) is None:
             return True
         self._until_next -= 1
         if self._until_next > 0:
