@@ -269,17 +269,17 @@ def _first(dialect: SqlDialect, free: FromClause) -> Select[Any]:
 
 
 def _taken(_dialect: SqlDialect, _free: FromClause, first: FromClause) -> Select[Any]:
-    """Name the lanes of what comes first, and say how far it goes and how many messages it is."""
+    """Say of each lane how far what comes first goes, how many messages that is, and how far another claim went."""
+    theirs = select(lanes.c.claimed_to).where(lanes.c.lane == first.c.lane).correlate(first).scalar_subquery()
     last, number = func.max(first.c.id).label("last"), func.count().label("number")
-    return select(first.c.lane, last, number).group_by(first.c.lane)
+    return select(first.c.lane, last, number, theirs.label("theirs")).group_by(first.c.lane)
 
 
 def _take_over(_dialect: SqlDialect, _free: FromClause, _first: FromClause, taken: FromClause) -> Update:
     """Count what another claim had not marked when its lease ran out as attempts that failed."""
-    pending, before = outbox_pending.c, lanes.alias("before").c
-    expired = and_(before.lane == taken.c.lane, before.token.is_not(None))
-    theirs = and_(pending.lane == before.lane, pending.id <= before.claimed_to)
-    return update(outbox_pending).where(expired, theirs).values(attempts=pending.attempts + 1)
+    pending = outbox_pending.c
+    theirs = and_(pending.lane == taken.c.lane, pending.id <= taken.c.theirs)
+    return update(outbox_pending).where(theirs).values(attempts=pending.attempts + 1)
 
 
 def _hold(_dialect: SqlDialect, _free: FromClause, _first: FromClause, taken: FromClause) -> Update:
