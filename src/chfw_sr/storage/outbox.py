@@ -275,11 +275,14 @@ def _taken(_dialect: SqlDialect, _free: FromClause, first: FromClause) -> Select
     return select(first.c.lane, last, number, theirs.label("theirs")).group_by(first.c.lane)
 
 
-def _take_over(_dialect: SqlDialect, _free: FromClause, _first: FromClause, taken: FromClause) -> Update:
+def _take_over(dialect: SqlDialect, _free: FromClause, _first: FromClause, taken: FromClause) -> Update:
     """Count what another claim had not marked when its lease ran out as attempts that failed."""
-    pending = outbox_pending.c
-    theirs = and_(pending.lane == taken.c.lane, pending.id <= taken.c.theirs)
-    return update(outbox_pending).where(theirs).values(attempts=pending.attempts + 1)
+
+    def theirs(pending: FromClause) -> ColumnElement[bool]:
+        return and_(pending.c.lane == taken.c.lane, pending.c.id <= taken.c.theirs)
+
+    expired = update(outbox_pending).where(dialect.belonging(outbox_pending, taken, theirs))
+    return expired.values(attempts=outbox_pending.c.attempts + 1)
 
 
 def _hold(_dialect: SqlDialect, _free: FromClause, _first: FromClause, taken: FromClause) -> Update:

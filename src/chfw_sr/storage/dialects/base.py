@@ -175,6 +175,18 @@ class SqlDialect(ABC):
         """
 
     @abstractmethod
+    def belonging(
+        self, target: Table, given: FromClause, where: Callable[[FromClause], ColumnElement[bool]]
+    ) -> ColumnElement[bool]:
+        """Make the condition that a row belongs to one of a given table; they are looked up for each of its rows.
+
+        Args:
+            target: whose rows.
+            given: the table.
+            where: says of the target, under another name, what belongs to a row of the given table.
+        """
+
+    @abstractmethod
     def insert(self, target: Table) -> Upsert:
         """Begin an INSERT that may go on with ON CONFLICT."""
 

@@ -35,6 +35,7 @@ from sqlalchemy import (
     or_,
     select,
     text,
+    true,
     update,
 )
 from sqlalchemy.dialects import postgresql
@@ -169,6 +170,16 @@ class PostgreSQL(SqlDialect):
         """Use `ctid`, which stays as it is for as long as the rows are locked or nobody else changes them."""
         each = places(target, "ctid", given).scalar_subquery()
         return literal_column(f"{target.name}.ctid") == func.any(func.array(each))
+
+    def belonging(
+        self, target: Table, given: FromClause, where: Callable[[FromClause], ColumnElement[bool]]
+    ) -> ColumnElement[bool]:
+        """Use `ctid`, and OFFSET, which makes no join of it that could begin with the target."""
+        sought = target.alias("sought")
+        place: Select[Any] = select(literal_column("sought.ctid").label("place")).select_from(sought)
+        its = place.where(where(sought)).offset(0).correlate(given).lateral("its")
+        places_of_all = select(its.c.place).select_from(given.join(its, true())).scalar_subquery()
+        return literal_column(f"{target.name}.ctid") == func.any(func.array(places_of_all))
 
     def insert(self, target: Table) -> Upsert:
         """Begin an INSERT."""

@@ -144,6 +144,14 @@ class SQLite(SqlDialect):
         """Use `rowid`."""
         return literal_column(f"{target.name}.rowid").in_(places(target, "rowid", given))
 
+    def belonging(
+        self, target: Table, given: FromClause, where: Callable[[FromClause], ColumnElement[bool]]
+    ) -> ColumnElement[bool]:
+        """Use `rowid`."""
+        sought = target.alias("sought")
+        place: Select[Any] = select(literal_column("sought.rowid")).select_from(given.join(sought, where(sought)))
+        return literal_column(f"{target.name}.rowid").in_(place)
+
     def insert(self, target: Table) -> Upsert:
         """Begin an INSERT."""
         return sqlite.insert(target)
