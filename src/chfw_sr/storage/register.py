@@ -1,13 +1,14 @@
 """The register: Users, certificates and the inventory of hubs."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
 from datetime import datetime
-from itertools import groupby
+from itertools import chain, groupby
+from operator import lt
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     ColumnElement,
     MetaData,
@@ -25,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.schema import CreateIndex, DropIndex
+from sqlalchemy.schema import CreateIndex, DropIndex, DropTable
 
 from chfw_sr.campaign.model import Hub
 from chfw_sr.messages import EUI
@@ -48,15 +49,27 @@ from .mapping import (
 from .tables import certificates, counters, hubs, users
 from .transactions import Database
 
+_temporary = MetaData()
+
 imported = Table(
     "imported_hubs",
-    MetaData(),
+    _temporary,
     Column("place", BigInteger, nullable=False),
     *(Column(name, KEY) for name in HUB_DATA),
     prefixes=["TEMPORARY"],
     postgresql_on_commit="DROP",
 )
 """What an import brought, in order; nothing else is kept of it before it is compared with the inventory."""
+
+differing = Table(
+    "differing_hubs",
+    _temporary,
+    Column("known", Boolean, nullable=False),
+    *(Column(name, KEY) for name in HUB_DATA),
+    prefixes=["TEMPORARY"],
+    postgresql_on_commit="DROP",
+)
+"""What of it is not in the inventory as it is: new hubs, and known ones whose data changed."""
 
 _CERTIFICATE_ORDER = (certificates.c.holder, certificates.c.issuer, certificates.c.serial)
 
@@ -137,20 +150,17 @@ class SqlRegister:
     async def import_hubs(self, chunks: AsyncIterator[Sequence[Hub]], at: datetime) -> ImportCount:
         """Add hubs or replace their data, in one transaction and constant memory."""
         database = self._database
+        arrival = _Arrival()
         async with database.transaction() as connection:
             with database.guard():
                 await database.dialect.create_temporary(connection, imported)
-            total = 0
             async for chunk in chunks:
-                rows = list(_numbered(chunk, total))
-                total += len(rows)
+                rows = arrival.rows(chunk)
                 with database.guard():
                     await database.dialect.load(connection, imported, imported.c.keys(), rows)
             with database.guard():
-                await database.dialect.index_temporary(connection, imported, "eui", "place")
-                total -= await _drop_earlier(connection)
-                counted = await _merge(connection, database.dialect, Cause(at), total)
-                await connection.execute(delete(imported))
+                counted = await _take_in(connection, database.dialect, Cause(at), arrival)
+                await connection.execute(DropTable(imported))
                 await connection.commit()
         return counted
 
@@ -159,53 +169,97 @@ def _trust_revision(_dialect: SqlDialect) -> Select[tuple[int]]:
     return select(counters.c.value).where(counters.c.name == "trust")
 
 
-def _numbered(chunk: Sequence[Hub], first: int) -> Iterable[Sequence[object]]:
-    """Give rows of `imported`."""
-    if isinstance(chunk, HubColumns):
-        return zip(range(first, first + len(chunk)), *chunk.columns, strict=True)
-    return ((place, *hub_data(hub)) for place, hub in enumerate(chunk, first))
+class _Arrival:
+    """What has arrived.
+
+    Attributes:
+        total: how many hubs.
+        ascending: whether each has a greater EUI than the one before, as in most files: then none came twice.
+    """
+
+    def __init__(self) -> None:
+        self.total = 0
+        self.ascending = True
+        self._last: str | None = ""
+
+    def rows(self, chunk: Sequence[Hub]) -> Sequence[Sequence[object]]:
+        """Give rows of `imported`."""
+        columns = chunk.columns if isinstance(chunk, HubColumns) else list(zip(*map(hub_data, chunk), strict=True))
+        if not chunk:
+            return ()
+        first, euis = self.total, columns[0]
+        self.total += len(chunk)
+        self.ascending = self.ascending and all(map(lt, chain((self._last,), euis), euis))
+        self._last = euis[-1]
+        return list(zip(range(first, self.total), *columns, strict=True))
 
 
-async def _drop_earlier(connection: AsyncConnection) -> int:
-    """Of hubs that came twice keep the later; give how many went. To see that there is none costs a third of it."""
+async def _take_in(connection: AsyncConnection, dialect: SqlDialect, cause: Cause, arrival: _Arrival) -> ImportCount:
+    await dialect.take_memory(connection)
+    total = arrival.total - (0 if arrival.ascending else await _drop_earlier(connection, dialect))
+    if await _seize_empty(connection, dialect):
+        await _fill(connection, arrival)
+        return ImportCount(added=total)
+    return await _merge(connection, dialect, cause, total)
+
+
+async def _drop_earlier(connection: AsyncConnection, dialect: SqlDialect) -> int:
+    """Of hubs that came twice keep the later; give how many went."""
     twice = select(imported.c.eui).group_by(imported.c.eui).having(func.count() > 1)
     if (await connection.execute(twice.limit(1))).first() is None:
         return 0
+    await dialect.index_temporary(connection, imported, "eui", "place")
     later = imported.alias("later")
     again = exists().where(later.c.eui == imported.c.eui, later.c.place > imported.c.place)
     return (await connection.execute(delete(imported).where(again))).rowcount
 
 
-async def _merge(connection: AsyncConnection, dialect: SqlDialect, cause: Cause, total: int) -> ImportCount:
-    """Compare what was imported with the inventory and make the difference, a statement each."""
-    same = hubs.c.eui == imported.c.eui
-    data = HUB_DATA[1:]
-    differs = or_(*(hubs.c[name].is_distinct_from(imported.c[name]) for name in data))
-    changed_hubs = select(null(), null(), hubs.c.eui).join_from(imported, hubs, same).where(differs)
-    changed = await record_hubs(connection, "HubChanged", cause, changed_hubs.order_by(hubs.c.eui))
-    if changed:
-        values = {name: imported.c[name] for name in data}
-        await connection.execute(update(hubs).where(same, differs).values(values))
-    known = exists().where(same)
-    unknown = select(*(imported.c[name] for name in HUB_DATA)).where(~known).order_by(imported.c.eui)
-    async with _indexed_afterwards(connection, dialect):
-        added = (await connection.execute(insert(hubs).from_select(list(HUB_DATA), unknown))).rowcount
-    return ImportCount(added=added, changed=changed, unchanged=total - added - changed)
-
-
-@asynccontextmanager
-async def _indexed_afterwards(connection: AsyncConnection, dialect: SqlDialect) -> AsyncIterator[None]:
-    """Make the indexes of an empty inventory after it is filled: row by row they would cost more than all the rest.
+async def _seize_empty(connection: AsyncConnection, dialect: SqlDialect) -> bool:
+    """Tell whether the inventory is empty and ours until this transaction ends.
 
     Whoever looks at a hub meanwhile waits; there is none to look at.
     """
-    empty = not (await connection.execute(select(exists(select(hubs.c.eui))))).scalar_one()
-    indexes = sorted(hubs.indexes, key=str) if empty and await dialect.owns(connection, hubs) else []
+    if not await _is_empty(connection) or not await dialect.owns(connection, hubs):
+        return False
+    await dialect.lock_table(connection, hubs)
+    return await _is_empty(connection)
+
+
+async def _is_empty(connection: AsyncConnection) -> bool:
+    return not (await connection.execute(select(exists(select(hubs.c.eui))))).scalar_one()
+
+
+async def _fill(connection: AsyncConnection, arrival: _Arrival) -> None:
+    """Fill an empty inventory, and make its indexes afterwards: row by row they would cost more than all the rest."""
+    indexes = sorted(hubs.indexes, key=str)
     for index in indexes:
         await connection.execute(DropIndex(index))
-    yield
+    new = select(*(imported.c[name] for name in HUB_DATA))
+    if not arrival.ascending:
+        new = new.order_by(imported.c.eui)
+    await connection.execute(insert(hubs).from_select(list(HUB_DATA), new))
     for index in indexes:
         await connection.execute(CreateIndex(index))
+
+
+async def _merge(connection: AsyncConnection, dialect: SqlDialect, cause: Cause, total: int) -> ImportCount:
+    """Compare what was imported with the inventory once, and make the difference."""
+    data = HUB_DATA[1:]
+    await dialect.create_temporary(connection, differing)
+    same = hubs.c.eui == imported.c.eui
+    differs = or_(hubs.c.eui.is_(None), *(hubs.c[name].is_distinct_from(imported.c[name]) for name in data))
+    found = select(hubs.c.eui.is_not(None), *(imported.c[name] for name in HUB_DATA))
+    found = found.join_from(imported, hubs, same, isouter=True).where(differs)
+    await connection.execute(insert(differing).from_select(["known", *HUB_DATA], found))
+    changed_hubs = select(null(), null(), differing.c.eui).where(differing.c.known).order_by(differing.c.eui)
+    changed = await record_hubs(connection, "HubChanged", cause, changed_hubs)
+    if changed:
+        values = {name: differing.c[name] for name in data}
+        await connection.execute(update(hubs).where(hubs.c.eui == differing.c.eui, differing.c.known).values(values))
+    unknown = select(*(differing.c[name] for name in HUB_DATA)).where(~differing.c.known).order_by(differing.c.eui)
+    added = (await connection.execute(insert(hubs).from_select(list(HUB_DATA), unknown))).rowcount
+    await connection.execute(DropTable(differing))
+    return ImportCount(added=added, changed=changed, unchanged=total - added - changed)
 
 
 async def _contacts(connection: AsyncConnection, whose: ColumnElement[bool]) -> dict[EUI, Contact]:

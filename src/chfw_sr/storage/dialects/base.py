@@ -224,6 +224,14 @@ class SqlDialect(ABC):
         """Tell whether this connection may make and drop indexes of a table."""
 
     @abstractmethod
+    async def lock_table(self, connection: AsyncConnection, target: Table) -> None:
+        """Let nobody else read or write a table that this connection owns, until its transaction ends."""
+
+    @abstractmethod
+    async def take_memory(self, connection: AsyncConnection) -> None:
+        """Let this transaction compare tables and make indexes with much memory, though within bounds."""
+
+    @abstractmethod
     def gathered(self, number: ColumnElement[int]) -> ColumnElement[Any]:
         """Gather the numbers of a group in one value of the type `NUMBERS`."""
 

@@ -66,6 +66,12 @@ _BEGINNINGS = {
 
 _NESTING = text("SELECT set_config('enable_nestloop', :nesting, true)")
 
+_RAISE = text(
+    "SELECT set_config(name, greatest(setting::bigint, :kib)::text, true) FROM pg_settings WHERE name = :name"
+)
+_MUCH_MEMORY = {"work_mem": 128 * 1024, "maintenance_work_mem": 256 * 1024}
+"""KiB that millions of hubs are worth: two workers make an index in the latter, each of its half."""
+
 _MIGRATION_LOCK = 0x63686677  # "chfw"
 
 
@@ -220,6 +226,15 @@ class PostgreSQL(SqlDialect):
         """Ask for the owner's role."""
         query = text("SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass(:name)")
         return bool(await connection.scalar(query, {"name": target.name}))
+
+    async def lock_table(self, connection: AsyncConnection, target: Table) -> None:
+        """Lock it as its indexes' change would."""
+        await connection.exec_driver_sql(f"LOCK TABLE {target.name} IN ACCESS EXCLUSIVE MODE")
+
+    async def take_memory(self, connection: AsyncConnection) -> None:
+        """Raise what sorting and hashing may use, unless the server allows more already."""
+        for name, kib in _MUCH_MEMORY.items():
+            await connection.execute(_RAISE, {"name": name, "kib": kib})
 
     def gathered(self, number: ColumnElement[int]) -> ColumnElement[Any]:
         """Gather them in an array."""
