@@ -95,20 +95,46 @@ def on_postgresql(test):
     return test
 
 
-@on_postgresql
-@pytest.mark.parametrize("known", [0, 1])
-async def test_nobody_waits_while_a_file_is_read(store: SqlStore, impatient: SqlStore, known: int) -> None:
-    await stock(store, *HUBS[:known])
-    seen = []
+def slowly(seen: list[Hub | None], reader: SqlStore) -> AsyncIterator[Sequence[Hub]]:
+    """Give hubs, while somebody looks for one."""
 
-    async def slowly() -> AsyncIterator[Sequence[Hub]]:
+    async def read() -> AsyncIterator[Sequence[Hub]]:
         yield columns(HUBS[:50])
-        seen.append(await impatient.queries.hub(hub_eui(0)))
+        seen.append(await reader.queries.hub(hub_eui(0)))
         yield columns(HUBS[50:])
-        seen.append(await impatient.queries.hub(hub_eui(60)))
 
-    assert (await store.register.import_hubs(slowly(), AT)).added == len(HUBS) - known
-    assert [each is not None for each in seen] == [bool(known), False]
+    return read()
+
+
+@on_postgresql
+async def test_nobody_waits_while_a_file_is_read_into_a_known_inventory(store: SqlStore, impatient: SqlStore) -> None:
+    await stock(store, *HUBS[:1])
+    seen: list[Hub | None] = []
+    assert (await store.register.import_hubs(slowly(seen, impatient), AT)).added == len(HUBS) - 1
+    assert len(seen) == 1
+    assert seen[0] is not None
+
+
+@on_postgresql
+async def test_who_looks_at_a_hub_waits_for_a_first_import(store: SqlStore, impatient: SqlStore) -> None:
+    with pytest.raises(Unavailable):
+        await store.register.import_hubs(slowly([], impatient), AT)
+    importing = asyncio.Event()
+    look = asyncio.create_task(_look(store, importing))
+
+    async def read() -> AsyncIterator[Sequence[Hub]]:
+        yield HUBS[:50]
+        importing.set()
+        await waiting(store)
+        yield HUBS[50:]
+
+    assert await store.register.import_hubs(read(), AT) == ImportCount(added=len(HUBS))
+    assert await look is None  # it sees what was there when it began
+
+
+async def _look(store: SqlStore, importing: asyncio.Event) -> object:
+    await importing.wait()
+    return await store.queries.hub(hub_eui(99))
 
 
 @on_postgresql

@@ -19,6 +19,7 @@ from sqlalchemy import (
     exists,
     func,
     insert,
+    literal,
     null,
     or_,
     select,
@@ -26,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.schema import CreateIndex, DropIndex, DropTable
+from sqlalchemy.schema import DropTable
 
 from chfw_sr.campaign.model import Hub
 from chfw_sr.messages import EUI
@@ -148,19 +149,21 @@ class SqlRegister:
         return int(revision)
 
     async def import_hubs(self, chunks: AsyncIterator[Sequence[Hub]], at: datetime) -> ImportCount:
-        """Add hubs or replace their data, in one transaction and constant memory."""
+        """Add hubs or replace their data, in one transaction and constant memory.
+
+        Into an inventory that is empty, hubs go straight. Whoever looks at a hub meanwhile waits; there is none to look
+        at.
+        """
         database = self._database
-        arrival = _Arrival()
         async with database.transaction() as connection:
+            importing = _Import(connection, database.dialect)
             with database.guard():
-                await database.dialect.create_temporary(connection, imported)
+                await importing.begin()
             async for chunk in chunks:
-                rows = arrival.rows(chunk)
                 with database.guard():
-                    await database.dialect.load(connection, imported, imported.c.keys(), rows)
+                    await importing.take(chunk)
             with database.guard():
-                counted = await _take_in(connection, database.dialect, Cause(at), arrival)
-                await connection.execute(DropTable(imported))
+                counted = await importing.end(Cause(at))
                 await connection.commit()
         return counted
 
@@ -169,38 +172,85 @@ def _trust_revision(_dialect: SqlDialect) -> Select[tuple[int]]:
     return select(counters.c.value).where(counters.c.name == "trust")
 
 
-class _Arrival:
-    """What has arrived.
+class _Import:
+    """An import under way.
 
-    Attributes:
-        total: how many hubs.
-        ascending: whether each has a greater EUI than the one before, as in most files: then none came twice.
+    Args:
+        connection: in a transaction.
+        dialect: its database's.
     """
 
-    def __init__(self) -> None:
-        self.total = 0
-        self.ascending = True
+    def __init__(self, connection: AsyncConnection, dialect: SqlDialect) -> None:
+        self._connection = connection
+        self._dialect = dialect
+        self._seized = False  # the inventory, which was empty
+        self._ascending = True  # each EUI is greater than the one before, as in most files: so none comes twice
         self._last: str | None = ""
+        self._total = 0
 
-    def rows(self, chunk: Sequence[Hub]) -> Sequence[Sequence[object]]:
-        """Give rows of `imported`."""
-        columns = chunk.columns if isinstance(chunk, HubColumns) else list(zip(*map(hub_data, chunk), strict=True))
+    async def begin(self) -> None:
+        """Make ready for the first chunk."""
+        await self._dialect.take_memory(self._connection)
+        await self._dialect.create_temporary(self._connection, imported)
+        self._seized = await _seize_empty(self._connection, self._dialect)
+        if self._seized:
+            await self._dialect.drop_indexes(self._connection, hubs)
+
+    async def take(self, chunk: Sequence[Hub]) -> None:
+        """Put hubs where they belong, or where they wait for the end."""
         if not chunk:
-            return ()
-        first, euis = self.total, columns[0]
-        self.total += len(chunk)
-        self.ascending = self.ascending and all(map(lt, chain((self._last,), euis), euis))
+            return
+        columns = chunk.columns if isinstance(chunk, HubColumns) else list(zip(*map(hub_data, chunk), strict=True))
+        euis = columns[0]
+        if self._ascending and not all(map(lt, chain((self._last,), euis), euis)):
+            self._ascending = False
+            if self._seized:
+                await self._step_aside()
+        places = range(self._total, self._total + len(chunk))
         self._last = euis[-1]
-        return list(zip(range(first, self.total), *columns, strict=True))
+        self._total += len(chunk)
+        if self._seized and self._ascending:
+            await self._dialect.load(self._connection, hubs, HUB_DATA, list(zip(*columns, strict=True)))
+        else:
+            rows = list(zip(places, *columns, strict=True))
+            await self._dialect.load(self._connection, imported, imported.c.keys(), rows)
+
+    async def _step_aside(self) -> None:
+        """Hubs may come twice from now on: go on beside the inventory, with all that is in it."""
+        taken = select(literal(-1), *(hubs.c[name] for name in HUB_DATA))
+        await self._connection.execute(insert(imported).from_select(imported.c.keys(), taken))
+        await self._dialect.empty(self._connection, hubs)
+
+    async def end(self, cause: Cause) -> ImportCount:
+        """Make the inventory what it is to be."""
+        total = self._total
+        if not self._ascending:
+            total -= await _drop_earlier(self._connection, self._dialect)
+        if self._seized:
+            counted = ImportCount(added=total)
+            await self._fill()
+        else:
+            counted = await _merge(self._connection, self._dialect, cause, total)
+        await self._connection.execute(DropTable(imported))
+        return counted
+
+    async def _fill(self) -> None:
+        """Put in what waits, and make the indexes: row by row they would cost more than all the rest."""
+        waiting = select(*(imported.c[name] for name in HUB_DATA)).order_by(imported.c.eui)
+        await self._connection.execute(insert(hubs).from_select(list(HUB_DATA), waiting))
+        await self._dialect.make_indexes(self._connection, hubs)
 
 
-async def _take_in(connection: AsyncConnection, dialect: SqlDialect, cause: Cause, arrival: _Arrival) -> ImportCount:
-    await dialect.take_memory(connection)
-    total = arrival.total - (0 if arrival.ascending else await _drop_earlier(connection, dialect))
-    if await _seize_empty(connection, dialect):
-        await _fill(connection, arrival)
-        return ImportCount(added=total)
-    return await _merge(connection, dialect, cause, total)
+async def _seize_empty(connection: AsyncConnection, dialect: SqlDialect) -> bool:
+    """Tell whether the inventory is empty and ours until this transaction ends."""
+    if not await _is_empty(connection) or not await dialect.owns(connection, hubs):
+        return False
+    await dialect.lock_table(connection, hubs)
+    return await _is_empty(connection)
+
+
+async def _is_empty(connection: AsyncConnection) -> bool:
+    return not (await connection.execute(select(exists(select(hubs.c.eui))))).scalar_one()
 
 
 async def _drop_earlier(connection: AsyncConnection, dialect: SqlDialect) -> int:
@@ -212,34 +262,6 @@ async def _drop_earlier(connection: AsyncConnection, dialect: SqlDialect) -> int
     later = imported.alias("later")
     again = exists().where(later.c.eui == imported.c.eui, later.c.place > imported.c.place)
     return (await connection.execute(delete(imported).where(again))).rowcount
-
-
-async def _seize_empty(connection: AsyncConnection, dialect: SqlDialect) -> bool:
-    """Tell whether the inventory is empty and ours until this transaction ends.
-
-    Whoever looks at a hub meanwhile waits; there is none to look at.
-    """
-    if not await _is_empty(connection) or not await dialect.owns(connection, hubs):
-        return False
-    await dialect.lock_table(connection, hubs)
-    return await _is_empty(connection)
-
-
-async def _is_empty(connection: AsyncConnection) -> bool:
-    return not (await connection.execute(select(exists(select(hubs.c.eui))))).scalar_one()
-
-
-async def _fill(connection: AsyncConnection, arrival: _Arrival) -> None:
-    """Fill an empty inventory, and make its indexes afterwards: row by row they would cost more than all the rest."""
-    indexes = sorted(hubs.indexes, key=str)
-    for index in indexes:
-        await connection.execute(DropIndex(index))
-    new = select(*(imported.c[name] for name in HUB_DATA))
-    if not arrival.ascending:
-        new = new.order_by(imported.c.eui)
-    await connection.execute(insert(hubs).from_select(list(HUB_DATA), new))
-    for index in indexes:
-        await connection.execute(CreateIndex(index))
 
 
 async def _merge(connection: AsyncConnection, dialect: SqlDialect, cause: Cause, total: int) -> ImportCount:

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-from sqlalchemy.schema import CreateTable
+from sqlalchemy.schema import CreateIndex, CreateTable, DropIndex
 from sqlalchemy.sql.dml import ReturningDelete
 from sqlalchemy.sql.expression import ColumnClause
 
@@ -299,6 +299,20 @@ class SqlDialect(ABC):
         name, listed = target.name, ", ".join(columns)
         await connection.exec_driver_sql(f"CREATE INDEX IF NOT EXISTS ix_{name} ON {name} ({listed})")
         await connection.exec_driver_sql(f"ANALYZE {name}")
+
+    async def drop_indexes(self, connection: AsyncConnection, target: Table) -> None:
+        """Drop indexes that would cost much while a table of one's own is filled; `make_indexes` makes them again."""
+        for index in target.indexes:
+            await connection.execute(DropIndex(index))
+
+    async def make_indexes(self, connection: AsyncConnection, target: Table) -> None:
+        """Make the indexes that were dropped."""
+        for index in target.indexes:
+            await connection.execute(CreateIndex(index))
+
+    async def empty(self, connection: AsyncConnection, target: Table) -> None:
+        """Delete all rows of a table of one's own."""
+        await connection.execute(target.delete())
 
     @abstractmethod
     def listed(self, name: str, one: ColumnClause[Any]) -> FromClause:

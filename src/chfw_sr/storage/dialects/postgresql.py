@@ -236,6 +236,21 @@ class PostgreSQL(SqlDialect):
         for name, kib in _MUCH_MEMORY.items():
             await connection.execute(_RAISE, {"name": name, "kib": kib})
 
+    async def drop_indexes(self, connection: AsyncConnection, target: Table) -> None:
+        """Drop the primary key, too."""
+        await super().drop_indexes(connection, target)
+        await connection.exec_driver_sql(f"ALTER TABLE {target.name} DROP CONSTRAINT {target.primary_key.name}")
+
+    async def make_indexes(self, connection: AsyncConnection, target: Table) -> None:
+        """Make the primary key, too."""
+        name, key = target.primary_key.name, ", ".join(target.primary_key.columns.keys())
+        await connection.exec_driver_sql(f"ALTER TABLE {target.name} ADD CONSTRAINT {name} PRIMARY KEY ({key})")
+        await super().make_indexes(connection, target)
+
+    async def empty(self, connection: AsyncConnection, target: Table) -> None:
+        """Leave nothing to be swept up."""
+        await connection.exec_driver_sql(f"TRUNCATE {target.name}")
+
     def gathered(self, number: ColumnElement[int]) -> ColumnElement[Any]:
         """Gather them in an array."""
         return func.array_agg(number)
