@@ -166,3 +166,16 @@ async def test_a_known_inventory_is_read_while_another_is_compared(store: SqlSto
     async with impatient.database.read() as connection:
         await connection.execute(text("SELECT FROM hubs"))
         assert await store.register.import_hubs(chunks(LATER, [hub(100)]), AT) == ImportCount(added=1, changed=15)
+
+
+@on_postgresql
+@pytest.mark.parametrize(("before", "after"), [("1MB", 256 * 1024), ("1GB", 1024 * 1024)])
+async def test_memory_is_raised_for_one_transaction_and_never_lowered(store: SqlStore, before: str, after: int) -> None:
+    setting = text("SELECT setting::int FROM pg_settings WHERE name = 'maintenance_work_mem'")
+    async with store.database.write() as connection:
+        known = await connection.scalar(setting)
+        await connection.execute(text(f"SET LOCAL maintenance_work_mem = '{before}'"))
+        await store.database.dialect.take_memory(connection)
+        assert await connection.scalar(setting) == after
+    async with store.database.write() as connection:
+        assert await connection.scalar(setting) == known

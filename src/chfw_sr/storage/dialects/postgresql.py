@@ -70,7 +70,7 @@ _RAISE = text(
     "SELECT set_config(name, greatest(setting::bigint, :kib)::text, true) FROM pg_settings WHERE name = :name"
 )
 _MUCH_MEMORY = {"work_mem": 128 * 1024, "maintenance_work_mem": 256 * 1024}
-"""KiB that millions of hubs are worth: two workers make an index in the latter, each of its half."""
+"""KiB: a comparison hashes in twice the former; the workers of an index share the latter, enough for a million rows."""
 
 _MIGRATION_LOCK = 0x63686677  # "chfw"
 
