@@ -324,6 +324,13 @@ async def test_a_user_is_responsible_in_any_role(store: Store, role: str) -> Non
     assert not (await facts(store, campaign=C1, user=ALICE, responsible=True)).responsible
 
 
+@pytest.mark.parametrize(("import_supplier", "gas_supplier"), [(BOB, BOB), (CAROL, BOB), (BOB, CAROL), (None, BOB)])
+async def test_a_user_is_responsible_whichever_supplies_what(store: Store, import_supplier, gas_supplier) -> None:
+    await stock(store, hub(1, import_supplier=import_supplier, gas_supplier=gas_supplier))
+    await create(store)
+    assert (await facts(store, campaign=C1, user=BOB, responsible=True)).responsible
+
+
 @pytest.mark.parametrize(
     "fields", [{"manufacturer": "Other"}, {"model": "CH-2"}, {"region": Region.CENTRAL}, {"firmware_version": NEW}]
 )

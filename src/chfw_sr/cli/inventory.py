@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from io import StringIO
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
@@ -23,8 +25,6 @@ from .output import Bar, JsonOption, note, print_json, progress_bar
 
 MAX_LINE = 65_536
 """Octets of one line, so that memory stays bounded whatever the file is."""
-
-_BAR_LINES = 1000
 
 inventory_app = command_group("inventory", "Import the inventory of Communications Hubs.")
 
@@ -136,12 +136,20 @@ async def _read_ahead(chunks: Iterator[InventoryChunk]) -> AsyncIterator[Invento
 
 
 def _lines(octets: BinaryIO, source: str, bar: Bar) -> Iterator[str]:
-    """Decode line by line; what is not UTF-8 becomes lone surrogates, which no field accepts."""
-    read = 0
-    for number, line in enumerate(iter(partial(octets.readline, MAX_LINE), b""), start=1):
-        if len(line) == MAX_LINE:
-            raise InvalidFile(source, [Problem(number, None, f"longer than {MAX_LINE} octets; is this a CSV file?")])
-        read += len(line)
-        if number % _BAR_LINES == 0:
-            bar.reached(read)
-        yield line.decode("utf-8", "surrogateescape")
+    """Give line by line; all but the last end with a line feed, and nothing else ends one."""
+    return chain.from_iterable(map(partial(StringIO, newline="\n"), _texts(octets, source, bar)))
+
+
+def _texts(octets: BinaryIO, source: str, bar: Bar) -> Iterator[str]:
+    """Decode whole lines, some at once; what is not UTF-8 becomes lone surrogates, which no field accepts."""
+    line, read, begun = 1, 0, b""
+    while block := octets.read(MAX_LINE):
+        bar.reached(read)
+        read += len(block)
+        if len(begun) + (block.find(b"\n") + 1 or len(block)) >= MAX_LINE:  # no other line of a block can be so long
+            raise InvalidFile(source, [Problem(line, None, f"longer than {MAX_LINE} octets; is this a CSV file?")])
+        end = block.rfind(b"\n") + 1
+        whole, begun = (begun + block[:end], block[end:]) if end else (b"", begun + block)
+        line += whole.count(b"\n")
+        yield whole.decode("utf-8", "surrogateescape")
+    yield begun.decode("utf-8", "surrogateescape")

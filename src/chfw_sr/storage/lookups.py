@@ -248,8 +248,11 @@ def former_targets_found(dialect: SqlDialect) -> Select[Any]:
 
 
 def _of_party(party: ColumnElement[Any], named: Any) -> tuple[ColumnElement[bool], ...]:
+    """Make the conditions of a range in a party's index: that of gas leaves out whose electricity is the same's."""
+    indexed = (party.is_distinct_from(hubs.c.import_supplier),) if party is hubs.c.gas_supplier else ()
     return (
         party == named.user_eui,
+        *indexed,
         hubs.c.manufacturer == named.manufacturer,
         hubs.c.model == named.model,
         hubs.c.region == named.region,

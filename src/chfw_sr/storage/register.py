@@ -1,62 +1,39 @@
 """The register: Users, certificates and the inventory of hubs."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
 from datetime import datetime
 from itertools import groupby
 from typing import Any
 
 from sqlalchemy import (
-    BigInteger,
-    Column,
     ColumnElement,
-    MetaData,
     RowMapping,
     Select,
-    Table,
     delete,
-    exists,
-    func,
     insert,
-    null,
-    or_,
     select,
     update,
 )
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.schema import CreateIndex, DropIndex
 
 from chfw_sr.campaign.model import Hub
 from chfw_sr.messages import EUI
-from chfw_sr.service.ports import ON_THE_BUS, Cause, Contact, HubColumns, ImportCount, UserRecord
+from chfw_sr.service.ports import ON_THE_BUS, Cause, Contact, ImportCount, UserRecord
 from chfw_sr.wire import TrustedCertificate
 
-from .columns import KEY
 from .dialects import SqlDialect
-from .history import record_hubs
+from .importing import Import
 from .mapping import (
-    HUB_DATA,
     certificate_values,
     contact_values,
-    hub_data,
     to_certificate,
     to_contact,
     to_user,
     user_values,
 )
-from .tables import certificates, counters, hubs, users
+from .tables import certificates, counters, users
 from .transactions import Database
-
-imported = Table(
-    "imported_hubs",
-    MetaData(),
-    Column("place", BigInteger, nullable=False),
-    *(Column(name, KEY) for name in HUB_DATA),
-    prefixes=["TEMPORARY"],
-    postgresql_on_commit="DROP",
-)
-"""What an import brought, in order; nothing else is kept of it before it is compared with the inventory."""
 
 _CERTIFICATE_ORDER = (certificates.c.holder, certificates.c.issuer, certificates.c.serial)
 
@@ -135,77 +112,27 @@ class SqlRegister:
         return int(revision)
 
     async def import_hubs(self, chunks: AsyncIterator[Sequence[Hub]], at: datetime) -> ImportCount:
-        """Add hubs or replace their data, in one transaction and constant memory."""
+        """Add hubs or replace their data, in one transaction and constant memory.
+
+        Into an inventory that is empty, hubs go straight. Whoever looks at a hub meanwhile waits; there is none to look
+        at.
+        """
         database = self._database
         async with database.transaction() as connection:
+            importing = Import(connection, database.dialect)
             with database.guard():
-                await database.dialect.create_temporary(connection, imported)
-            total = 0
+                await importing.begin()
             async for chunk in chunks:
-                rows = list(_numbered(chunk, total))
-                total += len(rows)
                 with database.guard():
-                    await database.dialect.load(connection, imported, imported.c.keys(), rows)
+                    await importing.take(chunk)
             with database.guard():
-                await database.dialect.index_temporary(connection, imported, "eui", "place")
-                total -= await _drop_earlier(connection)
-                counted = await _merge(connection, database.dialect, Cause(at), total)
-                await connection.execute(delete(imported))
+                counted = await importing.end(Cause(at))
                 await connection.commit()
         return counted
 
 
 def _trust_revision(_dialect: SqlDialect) -> Select[tuple[int]]:
     return select(counters.c.value).where(counters.c.name == "trust")
-
-
-def _numbered(chunk: Sequence[Hub], first: int) -> Iterable[Sequence[object]]:
-    """Give rows of `imported`."""
-    if isinstance(chunk, HubColumns):
-        return zip(range(first, first + len(chunk)), *chunk.columns, strict=True)
-    return ((place, *hub_data(hub)) for place, hub in enumerate(chunk, first))
-
-
-async def _drop_earlier(connection: AsyncConnection) -> int:
-    """Of hubs that came twice keep the later; give how many went. To see that there is none costs a third of it."""
-    twice = select(imported.c.eui).group_by(imported.c.eui).having(func.count() > 1)
-    if (await connection.execute(twice.limit(1))).first() is None:
-        return 0
-    later = imported.alias("later")
-    again = exists().where(later.c.eui == imported.c.eui, later.c.place > imported.c.place)
-    return (await connection.execute(delete(imported).where(again))).rowcount
-
-
-async def _merge(connection: AsyncConnection, dialect: SqlDialect, cause: Cause, total: int) -> ImportCount:
-    """Compare what was imported with the inventory and make the difference, a statement each."""
-    same = hubs.c.eui == imported.c.eui
-    data = HUB_DATA[1:]
-    differs = or_(*(hubs.c[name].is_distinct_from(imported.c[name]) for name in data))
-    changed_hubs = select(null(), null(), hubs.c.eui).join_from(imported, hubs, same).where(differs)
-    changed = await record_hubs(connection, "HubChanged", cause, changed_hubs.order_by(hubs.c.eui))
-    if changed:
-        values = {name: imported.c[name] for name in data}
-        await connection.execute(update(hubs).where(same, differs).values(values))
-    known = exists().where(same)
-    unknown = select(*(imported.c[name] for name in HUB_DATA)).where(~known).order_by(imported.c.eui)
-    async with _indexed_afterwards(connection, dialect):
-        added = (await connection.execute(insert(hubs).from_select(list(HUB_DATA), unknown))).rowcount
-    return ImportCount(added=added, changed=changed, unchanged=total - added - changed)
-
-
-@asynccontextmanager
-async def _indexed_afterwards(connection: AsyncConnection, dialect: SqlDialect) -> AsyncIterator[None]:
-    """Make the indexes of an empty inventory after it is filled: row by row they would cost more than all the rest.
-
-    Whoever looks at a hub meanwhile waits; there is none to look at.
-    """
-    empty = not (await connection.execute(select(exists(select(hubs.c.eui))))).scalar_one()
-    indexes = sorted(hubs.indexes, key=str) if empty and await dialect.owns(connection, hubs) else []
-    for index in indexes:
-        await connection.execute(DropIndex(index))
-    yield
-    for index in indexes:
-        await connection.execute(CreateIndex(index))
 
 
 async def _contacts(connection: AsyncConnection, whose: ColumnElement[bool]) -> dict[EUI, Contact]:

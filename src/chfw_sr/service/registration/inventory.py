@@ -2,7 +2,8 @@
 
 Each field has one check. A chunk is checked column by column: all EUIs of hubs at once, and of the other columns every
 value that there is, once. Only a chunk that fails is looked at row by row, and only a row that fails field by field.
-Lines without quotes are taken apart where the commas are; from the first quote on the rows are those of `csv`.
+Lines without quotes are taken apart where the commas are, a chunk at once; from the first quote on the rows are those
+of `csv`.
 """
 
 import csv
@@ -113,8 +114,8 @@ def read_inventory(lines: Iterable[str], source: str, chunk_rows: int = 2000) ->
     header = read_header(numbered_rows(rest), HUB_FIELDS, _REQUIRED, source)
     width = len(header)
     order = [header.index(name) if name in header else width for name in HUB_FIELDS]
-    for rows in _rows(rest, chunk_rows):
-        yield _checked_at_once(rows, width, order) or _checked_one_by_one(rows, width, order)
+    for columns, rows in _chunks(rest, chunk_rows, width):
+        yield (columns and _checked_at_once(columns, order)) or _checked_one_by_one(rows, width, order)
 
 
 class _Lines(Iterator[str]):
@@ -135,41 +136,61 @@ class _Lines(Iterator[str]):
         return some
 
 
-def _rows(rest: _Lines, chunk_rows: int) -> Iterator[list[NumberedRow]]:
-    """Take lines apart, as many at a time as a chunk has rows."""
+def _chunks(
+    rest: _Lines, chunk_rows: int, width: int
+) -> Iterator[tuple[Sequence[Sequence[str]] | None, Iterable[NumberedRow]]]:
+    """Take as many lines at a time as a chunk has rows; give columns, if all rows have their width, and rows."""
     while some := rest.take(chunk_rows):
         first = rest.taken - len(some) + 1
-        texts = _simple(some)
-        if texts is None:
+        text = _simple(some)
+        if text is None:
             rows = numbered_rows(chain(some, rest), first)
             while chunk := list(islice(rows, chunk_rows)):
-                yield chunk
+                yield _turned(chunk, width), chunk
             return
-        yield [(line, text.split(",")) for line, text in enumerate(texts, first)]
+        yield _split(text, len(some), width), _split_rows(text, first)
 
 
-def _simple(lines: list[str]) -> list[str] | None:
-    """Give lines without their ends, if each is a row and commas are all there is to it; None if `csv` must look."""
+def _simple(lines: list[str]) -> str | None:
+    """Give lines in one piece, if each is a row and commas are all there is to it; None if `csv` must look."""
     text = "".join(lines)
     if not text.endswith("\n"):
         text += "\n"
     if '"' in text or "\r" in text or text.count("\n") != len(lines) or not all(map(_ENDED, lines[:-1])):
         return None
-    texts = text[:-1].split("\n")
-    return texts if all(texts) and max(map(len, texts)) < csv.field_size_limit() else None
-
-
-def _checked_at_once(rows: Sequence[NumberedRow], width: int, order: Sequence[int]) -> InventoryChunk | None:
-    """Check column by column; None if anything is wrong."""
-    fields = [row for _, row in rows if isinstance(row, list) and len(row) == width]
-    if len(fields) < len(rows):
+    if text.startswith("\n") or "\n\n" in text or max(map(len, lines)) > csv.field_size_limit():
         return None
-    columns = [*zip(*fields, strict=True), ("",) * len(fields)]  # the last one is what a column that is missing holds
+    return text
+
+
+def _split(text: str, rows: int, width: int) -> Sequence[Sequence[str]] | None:
+    """Take rows apart all at once, a line feed as a field of its own behind each; None if not all have their width."""
+    fields = text.replace("\n", ",\n,").split(",")
+    step = width + 1
+    if len(fields) != rows * step + 1 or fields[width::step] != ["\n"] * rows:
+        return None
+    return [fields[place:-1:step] for place in range(width)]
+
+
+def _split_rows(text: str, first: int) -> Iterator[NumberedRow]:
+    return ((line, row.split(",")) for line, row in enumerate(text[:-1].split("\n"), first))
+
+
+def _turned(rows: Sequence[NumberedRow], width: int) -> Sequence[Sequence[str]] | None:
+    """Turn rows into columns; None if not all have their width."""
+    fields = [row for _, row in rows if isinstance(row, list) and len(row) == width]
+    return list(zip(*fields, strict=True)) if len(fields) == len(rows) else None
+
+
+def _checked_at_once(columns: Sequence[Sequence[str]], order: Sequence[int]) -> InventoryChunk | None:
+    """Check column by column; None if anything is wrong."""
+    rows = len(columns[0])
+    picked = [*columns, ("",) * rows]  # the last one is what a column that is missing holds
     try:
-        euis: Sequence[str] = parse_device_list(",".join(columns[order[0]]))
-        if len(euis) != len(rows):
+        euis: Sequence[str] = parse_device_list(",".join(picked[order[0]]))
+        if len(euis) != rows:
             return None
-        others = [_column(columns[place], check) for place, check in zip(order[1:], _CHECKS[1:], strict=True)]
+        others = [_column(picked[place], check) for place, check in zip(order[1:], _CHECKS[1:], strict=True)]
     except ValueError:
         return None
     return InventoryChunk(HubColumns([euis, *others]), [], 0)
@@ -181,10 +202,11 @@ def _column(values: Sequence[str], check: Callable[[str], str | None]) -> Sequen
     return values if all(value == form for value, form in forms.items()) else [forms[value] for value in values]
 
 
-def _checked_one_by_one(rows: Sequence[NumberedRow], width: int, order: Sequence[int]) -> InventoryChunk:
+def _checked_one_by_one(rows: Iterable[NumberedRow], width: int, order: Sequence[int]) -> InventoryChunk:
     good: list[list[str | None]] = []
     problems: list[Problem] = []
-    for line, row in rows:
+    taken = 0
+    for taken, (line, row) in enumerate(rows, start=1):  # noqa: B007 - how many there were
         if isinstance(row, csv.Error):
             problems.append(Problem(line, None, f"not CSV: {row}"))
         elif len(row) != width:
@@ -197,7 +219,7 @@ def _checked_one_by_one(rows: Sequence[NumberedRow], width: int, order: Sequence
             except ValueError:
                 problems.extend(_faults(line, picked))
     columns = list(zip(*good, strict=True)) or [()] * len(HUB_FIELDS)
-    return InventoryChunk(HubColumns(columns), problems, len(rows) - len(good))
+    return InventoryChunk(HubColumns(columns), problems, taken - len(good))
 
 
 def _faults(line: int, values: Sequence[str]) -> Iterator[Problem]:

@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-from sqlalchemy.schema import CreateTable
+from sqlalchemy.schema import CreateIndex, CreateTable, DropIndex
 from sqlalchemy.sql.expression import ColumnClause
 
 from .prepared import Statement, written
@@ -256,6 +256,14 @@ class SqlDialect(ABC):
         """Tell whether this connection may make and drop indexes of a table."""
 
     @abstractmethod
+    async def lock_table(self, connection: AsyncConnection, target: Table) -> None:
+        """Let nobody else read or write a table that this connection owns, until its transaction ends."""
+
+    @abstractmethod
+    async def take_memory(self, connection: AsyncConnection) -> None:
+        """Let this transaction compare tables and make indexes with much memory, though within bounds."""
+
+    @abstractmethod
     def gathered(self, number: ColumnElement[int]) -> ColumnElement[Any]:
         """Gather the numbers of a group in one value of the type `NUMBERS`."""
 
@@ -319,6 +327,20 @@ class SqlDialect(ABC):
         name, listed = target.name, ", ".join(columns)
         await connection.exec_driver_sql(f"CREATE INDEX IF NOT EXISTS ix_{name} ON {name} ({listed})")
         await connection.exec_driver_sql(f"ANALYZE {name}")
+
+    async def drop_indexes(self, connection: AsyncConnection, target: Table) -> None:
+        """Drop indexes that would cost much while a table of one's own is filled; `make_indexes` makes them again."""
+        for index in target.indexes:
+            await connection.execute(DropIndex(index))
+
+    async def make_indexes(self, connection: AsyncConnection, target: Table) -> None:
+        """Make the indexes that were dropped."""
+        for index in target.indexes:
+            await connection.execute(CreateIndex(index))
+
+    async def empty(self, connection: AsyncConnection, target: Table) -> None:
+        """Delete all rows of a table of one's own."""
+        await connection.execute(target.delete())
 
     @abstractmethod
     def listed(self, name: str, one: ColumnClause[Any]) -> FromClause:

@@ -66,6 +66,12 @@ _BEGINNINGS = {
 
 _NESTING = text("SELECT set_config('enable_nestloop', :nesting, true)")
 
+_RAISE = text(
+    "SELECT set_config(name, greatest(setting::bigint, :kib)::text, true) FROM pg_settings WHERE name = :name"
+)
+_MUCH_MEMORY = {"work_mem": 128 * 1024, "maintenance_work_mem": 256 * 1024}
+"""KiB: a comparison hashes in twice the former; the workers of an index share the latter, enough for a million rows."""
+
 _MIGRATION_LOCK = 0x63686677  # "chfw"
 
 
@@ -250,6 +256,30 @@ class PostgreSQL(SqlDialect):
         """Ask for the owner's role."""
         query = text("SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass(:name)")
         return bool(await connection.scalar(query, {"name": target.name}))
+
+    async def lock_table(self, connection: AsyncConnection, target: Table) -> None:
+        """Lock it as its indexes' change would."""
+        await connection.exec_driver_sql(f"LOCK TABLE {target.name} IN ACCESS EXCLUSIVE MODE")
+
+    async def take_memory(self, connection: AsyncConnection) -> None:
+        """Raise what sorting and hashing may use, unless the server allows more already."""
+        for name, kib in _MUCH_MEMORY.items():
+            await connection.execute(_RAISE, {"name": name, "kib": kib})
+
+    async def drop_indexes(self, connection: AsyncConnection, target: Table) -> None:
+        """Drop the primary key, too."""
+        await super().drop_indexes(connection, target)
+        await connection.exec_driver_sql(f"ALTER TABLE {target.name} DROP CONSTRAINT {target.primary_key.name}")
+
+    async def make_indexes(self, connection: AsyncConnection, target: Table) -> None:
+        """Make the primary key, too."""
+        name, key = target.primary_key.name, ", ".join(target.primary_key.columns.keys())
+        await connection.exec_driver_sql(f"ALTER TABLE {target.name} ADD CONSTRAINT {name} PRIMARY KEY ({key})")
+        await super().make_indexes(connection, target)
+
+    async def empty(self, connection: AsyncConnection, target: Table) -> None:
+        """Leave nothing to be swept up."""
+        await connection.exec_driver_sql(f"TRUNCATE {target.name}")
 
     def gathered(self, number: ColumnElement[int]) -> ColumnElement[Any]:
         """Gather them in an array."""

@@ -214,6 +214,12 @@ class SQLite(SqlDialect):
         """Say yes: who may write may do everything."""
         return True
 
+    async def lock_table(self, connection: AsyncConnection, target: Table) -> None:
+        """Do nothing: this is the only writer, and readers see what was before."""
+
+    async def take_memory(self, connection: AsyncConnection) -> None:
+        """Do nothing: it has its cache."""
+
     def gathered(self, number: ColumnElement[int]) -> ColumnElement[Any]:
         """Gather them in JSON."""
         return func.json_group_array(number)
