@@ -19,7 +19,7 @@ from chfw_sr.campaign.clock import decide_step, due_at, needs_of_step
 from chfw_sr.campaign.decision import Policy
 from chfw_sr.campaign.decisions import decide, needs_of
 from chfw_sr.campaign.facts import Facts
-from chfw_sr.campaign.model import CampaignFacts, Cell, Membership, OwnLists, PlanRow, Tally
+from chfw_sr.campaign.model import CampaignFacts, Cell, Incomplete, Membership, OwnLists, PlanRow, Tally
 from chfw_sr.messages import EUI, ActivationResult, HubStatus, Phase, Role, Window
 
 
@@ -61,8 +61,11 @@ class World:
     # The sentence of the service, in short.
 
     def submit(self, request, now):
-        facts = self.answer(needs_of(request))
-        decision = decide(request, facts, now, self.policy)
+        needs = needs_of(request)
+        try:
+            decision = decide(request, self.answer(needs), now, self.policy)
+        except Incomplete:
+            decision = decide(request, self.answer(replace(needs, everybody=True)), now, self.policy)
         self.apply(decision)
         return decision
 
@@ -90,7 +93,7 @@ class World:
         return Facts(
             user=self.users.get(needs.user),
             operators=tuple(sorted(each.eui for each in self.users.values() if Role.DCC in each.roles)),
-            campaigns={each: self.found(each) for each in sorted(ids)},
+            campaigns={each: self.found(each, needs) for each in sorted(ids)},
             hubs={each: self.placed(each) for each in needs.hubs if each in self.hubs},
             recorded=frozenset(needs.activations) & self.recorded,
             responsible=needs.responsible and campaign is not None and self.is_responsible(needs.user, campaign),
@@ -101,11 +104,13 @@ class World:
             cells=self.cells(needs.campaign) if needs.cells else (),
         )
 
-    def found(self, campaign_id):
+    def found(self, campaign_id, needs):
+        asked = [needs.user] if campaign_id == needs.campaign else []
         return CampaignFacts(
             self.campaigns[campaign_id],
-            dict(self.parts[campaign_id]),
+            {eui: part for eui, part in self.parts[campaign_id].items() if needs.everybody or eui in asked},
             {phase: self.tally(campaign_id, phase) for phase in Phase if self.slots[campaign_id, phase]},
+            complete=needs.everybody,
         )
 
     def placed(self, eui):

@@ -116,7 +116,7 @@ async def test_a_participation_is_saved_whole(store: Store) -> None:
     after = Participation(C1, ALICE, 5)
     for each in (before, after):
         await apply(store, ParticipationSaved(each, PreferenceEvent.PREFERENCES_DELETED))
-    assert (await facts(store, campaign=C1)).campaigns[C1].participations == {ALICE: after}
+    assert (await facts(store, campaign=C1, everybody=True)).campaigns[C1].everybody == {ALICE: after}
 
 
 # -------------------------------------------------------------------------------------------------------- nominations

@@ -22,6 +22,7 @@ from chfw_sr.campaign.model import (
     CampaignFacts,
     Cell,
     Hub,
+    Incomplete,
     Membership,
     OwnLists,
     Participation,
@@ -144,7 +145,7 @@ async def test_operators_are_always_given_in_order(store: Store) -> None:
 async def test_a_campaign_comes_out_as_it_went_in(store: Store, each) -> None:
     await create(store, each)
     known = (await facts(store, campaign=each.campaign_id)).campaigns
-    assert known == {each.campaign_id: CampaignFacts(each)}
+    assert known == {each.campaign_id: CampaignFacts(each, complete=False)}
     assert known[each.campaign_id].campaign.failure_threshold.as_tuple() == each.failure_threshold.as_tuple()
 
 
@@ -172,7 +173,51 @@ async def test_participations_come_by_supplier(store: Store) -> None:
             for each in (full, bare, Participation(C2, CAROL), replace(full, campaign_id=C2, default_devices=9))
         ),
     )
-    assert (await facts(store, campaign=C1)).campaigns[C1].participations == {ALICE: bare, BOB: full}
+    everybody = (await facts(store, campaign=C1, everybody=True)).campaigns[C1].everybody
+    assert list(everybody.items()) == [(ALICE, bare), (BOB, full)]
+
+
+@pytest.mark.parametrize("anticipated", [False, True])
+async def test_only_what_is_asked_for_is_known_of_participations(store: Store, anticipated: bool) -> None:
+    parts = {eui: Participation(C1, eui, 1) for eui in (ALICE, BOB, CAROL)}
+    await create(store, campaign(), campaign(C2))
+    await apply(store, *(ParticipationSaved(each, PreferenceEvent.INVITED) for each in parts.values()))
+    await stock(store, hub(1))
+    await apply(store, DefaultListSet(C1, {ALICE: numbers([1])}))
+    asked = {
+        Needs(campaign=C1): {},
+        Needs(campaign=C1, user=BOB): {BOB: parts[BOB]},
+        Needs(campaign=C1, user=EDWIN): {},
+        Needs(campaign=C2, user=BOB): {},
+        Needs(user=BOB, hubs=numbers([1]), hub_campaigns=True): {},
+        Needs(user=BOB, campaign=C1, hubs=numbers([1]), hub_campaigns=True): {BOB: parts[BOB]},
+        Needs(campaign=C1, everybody=True): parts,
+        Needs(user=BOB, hubs=numbers([1]), hub_campaigns=True, everybody=True): parts,
+        Needs(campaign=C1, user=CAROL): {CAROL: parts[CAROL]},
+    }
+    for order in (list(asked), list(reversed(asked))):
+        async with store.begin() as work:
+            if anticipated:
+                await work.anticipate(order)
+            for needs in order:
+                known = (await work.facts(needs)).campaigns[needs.campaign or C1]
+                assert (known.participations, known.complete) == (asked[needs], needs.everybody), needs
+                if not needs.everybody:
+                    with pytest.raises(Incomplete):
+                        known.everybody  # noqa: B018 - it raises
+
+
+async def test_a_participation_that_was_saved_is_part_of_what_is_asked_for_then(store: Store) -> None:
+    before = {eui: Participation(C1, eui, 1) for eui in (ALICE, CAROL)}
+    after = {eui: Participation(C1, eui, 2) for eui in (ALICE, BOB)}
+    await create(store)
+    await apply(store, *(ParticipationSaved(each, PreferenceEvent.INVITED) for each in before.values()))
+    async with store.begin() as work:
+        await work.facts(Needs(campaign=C1, user=ALICE))
+        await work.apply([ParticipationSaved(each, PreferenceEvent.INVITED) for each in after.values()], CAUSE)
+        assert (await work.facts(Needs(campaign=C1, user=BOB))).campaigns[C1].participations == {BOB: after[BOB]}
+        known = (await work.facts(Needs(campaign=C1, everybody=True))).campaigns[C1]
+    assert list(known.everybody.items()) == [(ALICE, after[ALICE]), (BOB, after[BOB]), (CAROL, before[CAROL])]
 
 
 async def test_tallies_are_the_sums_over_all_cells(store: Store) -> None:
@@ -278,7 +323,7 @@ async def test_campaigns_of_hubs_are_loaded_if_asked_for(store: Store) -> None:
     await apply(store, ParticipationSaved(Participation(C2, ALICE, 1), PreferenceEvent.INVITED))
     await apply(store, CampaignSaved(campaign(cid("C3"), stage=Stage.COMPLETE), CampaignEvent.STAGE_CHANGED))
 
-    asked = await facts(store, hubs=numbers([1, 7, 8]), hub_campaigns=True)
+    asked = await facts(store, hubs=numbers([1, 7, 8]), hub_campaigns=True, everybody=True)
     not_asked = await facts(store, hubs=numbers([1, 7, 8]))
 
     assert set(asked.campaigns) == {C1, C2}

@@ -351,7 +351,8 @@ def _needs(change: Change) -> list[Needs]:
     """What a decision would have asked for that leads to a change, and what it changes."""
     match change:
         case CampaignSaved():
-            return [Needs(campaign=change.campaign.campaign_id, cells=True)]
+            own = Needs(campaign=change.campaign.campaign_id, cells=True)
+            return [own, replace(own, everybody=True)]
         case ParticipationSaved():
             part = change.participation
             return [Needs(user=part.supplier, campaign=part.campaign_id, responsible=True, own_lists=True)]
@@ -404,9 +405,11 @@ def _row(row: HistoryRow) -> tuple[object, ...]:
 async def _seen(store: Store, now: datetime) -> dict[str, object]:
     seen: dict[str, object] = {}
     async with store.begin() as work:
-        seen["hubs"] = _comparable(await work.facts(Needs(hubs=numbers(HUBS), hub_campaigns=True)))
+        of_hubs = Needs(hubs=numbers(HUBS), hub_campaigns=True)
+        seen["hubs"] = _comparable(await work.facts(of_hubs))
+        seen["everybody with hubs"] = _comparable(await work.facts(replace(of_hubs, everybody=True)))
         for campaign_id in CAMPAIGNS:
-            everything = Needs(campaign=campaign_id, plan=True, remaining=True, cells=True)
+            everything = Needs(campaign=campaign_id, everybody=True, plan=True, remaining=True, cells=True)
             seen[f"{campaign_id}"] = _comparable(await work.facts(everything))
             for eui in (*SUPPLIERS, EDWIN, GINA, OPERATOR):
                 own = Needs(user=eui, campaign=campaign_id, responsible=True, own_lists=True, own_safe_launch=True)

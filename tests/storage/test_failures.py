@@ -19,7 +19,7 @@ from chfw_sr.storage import migrations
 from chfw_sr.storage.dialects import dialect_of
 from chfw_sr.storage.store import SqlStore, create_store
 from chfw_sr.storage.tables import hubs
-from tests.contract.makers import ALICE, AT, BOB, C1, CAUSE, claim, create, hub, message, stock, trusted, user
+from tests.contract.makers import ALICE, AT, BOB, C1, CAUSE, claim, create, hub, message, record, stock, trusted, user
 
 
 @pytest.mark.parametrize(
@@ -101,10 +101,12 @@ async def test_a_database_in_memory_has_one_connection_and_keeps_what_it_is_give
 async def test_after_an_error_a_unit_of_work_rolls_back_whole(store: SqlStore) -> None:
     async with store.begin() as work:
         await work.claim([claim(1)])
+        await work.finish([record(claim(1))])
         number = await work.reserve(1)
         await work.enqueue([message(number)])
+        await work.enqueue([message(number)])
         with pytest.raises(RuntimeError, match="used already"):
-            await work.enqueue([message(number)])
+            await work.commit()
     assert await store.queries.outbox(None, 10) == []
     assert await store.queries.inbox(10) == []
 
@@ -113,14 +115,16 @@ async def test_a_repeated_id_in_a_bulk_is_found_too(store: SqlStore) -> None:
     """PostgreSQL takes many rows by another way than few."""
     async with store.begin() as work:
         first = await work.reserve(1000)
+        await work.enqueue([message(first + n % 999) for n in range(1000)])
         with pytest.raises(RuntimeError, match="used already"):
-            await work.enqueue([message(first + n % 999) for n in range(1000)])
+            await work.commit()
 
 
 async def test_an_error_that_is_neither_busy_nor_a_race_is_not_disguised(store: SqlStore) -> None:
-    with pytest.raises((DBAPIError, asyncpg.NotNullViolationError)) as caught:
-        async with store.begin() as work:
-            await work.enqueue([message(1, octets=None)])
+    async with store.begin() as work:
+        await work.enqueue([message(1, octets=None)])
+        with pytest.raises((DBAPIError, asyncpg.NotNullViolationError)) as caught:
+            await work.commit()
     assert not store.database.dialect.is_transient(caught.value)
 
 

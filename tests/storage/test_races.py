@@ -109,10 +109,16 @@ async def settle(store: SqlStore, claimed: Claim, response: bytes) -> Claimed:
     return answer
 
 
+async def told(work: UnitOfWork) -> None:
+    """Have the database told of what is to be written: it is told at the commit, or before it is asked for more."""
+    await work.anticipate([])
+
+
 async def test_of_two_claims_at_once_the_later_waits_and_then_finds_the_response(store: SqlStore) -> None:
     async with store.begin() as first:
         await first.claim([claim(1)])
         await first.finish([record(claim(1), b"<first/>")])
+        await told(first)
         other = asyncio.create_task(settle(store, claim(1), b"<second/>"))
         await waiting(store)
         await first.commit()
@@ -125,6 +131,7 @@ async def test_a_claim_takes_over_from_one_that_rolled_back(store: SqlStore) -> 
     async with store.begin() as first:
         await first.claim([claim(1)])
         await first.finish([record(claim(1), b"<first/>")])
+        await told(first)
         other = asyncio.create_task(settle(store, claim(1), b"<second/>"))
         await waiting(store)
     assert (await other).status is ClaimStatus.NEW
@@ -135,6 +142,7 @@ async def test_of_two_contents_at_once_the_later_is_a_conflict(store: SqlStore) 
     async with store.begin() as first:
         await first.claim([claim(1)])
         await first.finish([record(claim(1))])
+        await told(first)
         other = asyncio.create_task(settle(store, claim(1, "other"), b"<other/>"))
         await waiting(store)
         await first.commit()
@@ -148,6 +156,7 @@ async def test_the_same_conflict_at_once_is_one_conflict_and_one_repeat(store: S
     async with store.begin() as first:
         assert (await first.claim([claim(1, "other")]))[0].status is ClaimStatus.CONFLICT
         await first.finish([record(claim(1, "other"), b"<conflict/>")])
+        await told(first)
         other = asyncio.create_task(settle(store, claim(1, "other"), b"<late/>"))
         await waiting(store)
         await first.commit()
@@ -163,7 +172,9 @@ async def test_batches_that_share_request_ids_wait_for_each_other_in_one_directi
         for work, order in ((first, claims), (second, claims[::-1])):
             assert [each.status for each in await work.claim(order)] == [ClaimStatus.NEW] * 2
         await first.finish([record(claims[0])])
-        other = asyncio.create_task(second.finish([record(each) for each in claims[::-1]]))
+        await told(first)
+        await second.finish([record(each) for each in claims[::-1]])
+        other = asyncio.create_task(second.commit())
         await waiting(store)
         await first.finish([record(claims[1])])
         await first.commit()
@@ -404,8 +415,9 @@ async def test_a_connection_that_is_cut_is_unavailable_and_the_next_is_not(store
         pid = await work._connection.scalar(text("SELECT pg_backend_pid()"))  # type: ignore[attr-defined]
         async with store.database.engine.connect() as killer:
             await killer.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+        await work.finish([record(claim(1))])
         with pytest.raises(Unavailable):
-            await work.finish([record(claim(1))])
+            await work.commit()
     async with store.begin() as work:
         assert (await work.claim([claim(1)]))[0].status is ClaimStatus.NEW
 

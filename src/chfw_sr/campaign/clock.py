@@ -75,7 +75,7 @@ def needs_of_step(campaign: Campaign, now: datetime) -> Needs:
         now: when the step is taken.
     """
     step = _due_step(campaign, now)
-    return Needs(campaign=campaign.campaign_id, plan=step is _Step.CONFIRM, cells=step is _Step.REPORT)
+    return Needs(campaign=campaign.campaign_id, everybody=True, plan=step is _Step.CONFIRM, cells=step is _Step.REPORT)
 
 
 def decide_step(facts: Facts, campaign_id: CampaignID, now: datetime, policy: Policy) -> Decision:
@@ -120,7 +120,7 @@ def _end(facts: Facts, found: CampaignFacts, now: datetime, policy: Policy) -> D
 def _moved(facts: Facts, found: CampaignFacts, after: Campaign, reason: str) -> Decision:
     return Decision(
         changes=(CampaignSaved(after, CampaignEvent.STAGE_CHANGED, reason),),
-        alerts=stage_changed(found.campaign, after, reason, found.participations, facts.operators),
+        alerts=stage_changed(found.campaign, after, reason, found.everybody, facts.operators),
     )
 
 
@@ -131,7 +131,7 @@ def _report(facts: Facts, found: CampaignFacts, now: datetime, policy: Policy) -
         raise ValueError(f"the cells of campaign {campaign.campaign_id} were not loaded")
     of_supplier = cells_by(facts.cells, lambda cell: cell.supplier)
     taking_part = {
-        supplier for supplier, part in found.participations.items() if part.pilot_devices or part.safe_launch_devices
+        supplier for supplier, part in found.everybody.items() if part.pilot_devices or part.safe_launch_devices
     }
     everything = status_for(campaign, facts.cells, None, now)
     reported = replace(campaign, next_status_at=policy.next_status(now))

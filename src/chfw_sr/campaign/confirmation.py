@@ -61,7 +61,7 @@ def confirm(facts: Facts, found: CampaignFacts, now: datetime, policy: Policy) -
     Source: wire contract §3 and §5 (N905).
     """
     before = found.campaign
-    if not facts.plan and any(each.default_devices or each.nominated_devices for each in found.participations.values()):
+    if not facts.plan and any(each.default_devices or each.nominated_devices for each in found.everybody.values()):
         raise ValueError(f"the plan of campaign {before.campaign_id} was not loaded")
     shares = _shares(facts.plan, found)
     lots = tuple(lot for each in shares for lot in allot(each.part.supplier, each.schedule, each.hubs))
@@ -74,7 +74,7 @@ def confirm(facts: Facts, found: CampaignFacts, now: datetime, policy: Policy) -
         ),
         alerts=(
             *(each.alert() for each in shares if each.hubs),
-            *stage_changed(before, after, _REASON, found.participations, facts.operators),
+            *stage_changed(before, after, _REASON, found.everybody, facts.operators),
         ),
     )
 
@@ -85,10 +85,10 @@ def _shares(plan: Iterable[PlanRow], found: CampaignFacts) -> list[_Share]:
     for row in plan:
         if row.nominated_by is not None:
             lists[row.nominated_by].append((row.nominated_position or 0, row.hub))
-        elif row.default_supplier is not None and found.participations[row.default_supplier].nominated_devices is None:
+        elif row.default_supplier is not None and found.everybody[row.default_supplier].nominated_devices is None:
             lists[row.default_supplier].append((row.default_position or 0, row.hub))
     shares = []
-    for supplier, part in sorted(found.participations.items()):
+    for supplier, part in sorted(found.everybody.items()):
         hubs = tuple(hub for _, hub in sorted(lists[supplier]))
         schedule = part.preferred_schedule or found.campaign.default_schedule or ()
         shares.append(_Share(replace(part, pilot_devices=len(hubs)), hubs, schedule))

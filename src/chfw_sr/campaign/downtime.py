@@ -69,5 +69,5 @@ def make_good(found: CampaignFacts, operators: tuple[EUI, ...], downtime: Downti
     )
     return Decision(
         changes=(CampaignSaved(extended, CampaignEvent.DEADLINE_MOVED, reason),),
-        alerts=stage_changed(campaign, extended, reason, found.participations, operators),
+        alerts=stage_changed(campaign, extended, reason, found.everybody, operators),
     )

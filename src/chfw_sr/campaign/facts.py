@@ -24,9 +24,10 @@ class Needs:
 
     Attributes:
         user: the originator.
-        campaign: a campaign to lock and load, with its participations and tallies.
+        campaign: a campaign to lock and load, with its tallies and the participation of `user`.
         hubs: hubs to load and lock, with their places in live campaigns.
         hub_campaigns: also lock and load every live campaign that holds one of `hubs`.
+        everybody: the participations of all Suppliers in each of these campaigns: few decisions look at anybody else's.
         activations: results of which to tell whether they are recorded already.
         responsible: whether `user` is responsible, in any role, for a target hub of the campaign.
         own_lists: the lists of `user` in the campaign.
@@ -41,6 +42,7 @@ class Needs:
     campaign: CampaignID | None = None
     hubs: tuple[EUI, ...] = ()
     hub_campaigns: bool = False
+    everybody: bool = False
     activations: tuple[ActivationKey, ...] = ()
     responsible: bool = False
     own_lists: bool = False

@@ -277,8 +277,29 @@ class OwnLists:
 @quick
 @dataclass(frozen=True, slots=True)
 class CampaignFacts:
-    """A campaign, locked for this transaction, with its Suppliers and sums."""
+    """A campaign, locked for this transaction, with its sums and with Suppliers.
+
+    Attributes:
+        participations: those that were asked for, in order of Supplier; `everybody` gives all.
+        complete: whether these are all that there are.
+    """
 
     campaign: Campaign
     participations: Mapping[EUI, Participation] = field(default_factory=dict)
     tallies: Mapping[Phase, Tally] = field(default_factory=dict)
+    complete: bool = True
+
+    @property
+    def everybody(self) -> Mapping[EUI, Participation]:
+        """The participations of all Suppliers.
+
+        Raises:
+            Incomplete: if not all were asked for.
+        """
+        if not self.complete:
+            raise Incomplete(self.campaign.campaign_id)
+        return self.participations
+
+
+class Incomplete(LookupError):  # noqa: N818 - it names what was found
+    """A decision needs the participations of all Suppliers in a campaign, and they were not asked for."""

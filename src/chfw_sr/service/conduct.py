@@ -5,7 +5,7 @@ transaction, so that a request never meets a campaign that is behind the clock.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from chfw_sr.campaign.authorise import authorise
@@ -14,7 +14,7 @@ from chfw_sr.campaign.clock import decide_step, due_at, needs_of_step
 from chfw_sr.campaign.decision import Decision, Policy
 from chfw_sr.campaign.decisions import decide, needs_of
 from chfw_sr.campaign.facts import Needs
-from chfw_sr.campaign.model import Campaign
+from chfw_sr.campaign.model import Campaign, Incomplete
 from chfw_sr.messages import Alert, CampaignID, Rejected, ServiceRequest
 
 from .ports import Cause, UnitOfWork
@@ -87,7 +87,11 @@ class Conduct:
         if due:
             await self._settle(due)
             facts = await self.work.facts(needs)
-        decision = decide(request, facts, self.now, self.policy)
+        try:
+            decision = decide(request, facts, self.now, self.policy)
+        except Incomplete:  # it has come to a point where all Suppliers are to be told
+            facts = await self.work.facts(replace(needs, everybody=True))
+            decision = decide(request, facts, self.now, self.policy)
         await self._carry_out(decision, Cause(self.now, request.request_id))
         saved = [change.campaign for change in decision.changes if isinstance(change, CampaignSaved)]
         due = self._due({campaign.campaign_id: campaign for campaign in saved}.values())

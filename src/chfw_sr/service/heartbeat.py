@@ -114,7 +114,7 @@ class Heartbeat:
         extended: list[CampaignID] = []
         alerts: list[Alert] = []
         for campaign_id in sorted(suspects):
-            facts = await work.facts(Needs(campaign=campaign_id))
+            facts = await work.facts(Needs(campaign=campaign_id, everybody=True))
             decision = make_good(facts.campaigns[campaign_id], facts.operators, downtime)
             if decision.changes:
                 await work.apply(decision.changes, Cause(downtime.ended))

@@ -83,11 +83,12 @@ class FactFinder:
         holders: set[CampaignID] = set()
         if needs.hub_campaigns:
             holders = {hub.membership.campaign_id for hub in loaded.values() if hub.membership}
-            await self._loader.learn_campaigns(holders)
+            await self._loader.lock_campaigns(holders)
+            if needs.everybody:
+                await self._loader.learn_everybody(holders)
         facts = self._known.answer(others)
-        held = {each: known for each in sorted(holders) if (known := self._known.campaigns[each]) is not None}
         recorded = await self._loader.recorded(needs.activations) if needs.activations else frozenset()
-        return replace(facts, hubs=loaded, campaigns={**facts.campaigns, **held}, recorded=recorded)
+        return replace(facts, hubs=loaded, campaigns=self._known.asked(others, holders), recorded=recorded)
 
     async def _own_lists(self, campaign_id: CampaignID, user: EUI) -> OwnLists:
         row = campaign_hubs.c

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chfw_sr.service.ports import Claim, Claimed, ClaimStatus, InboxRecord
 
-from .dialects import SqlDialect
+from .dialects import Rows, SqlDialect
 from .tables import inbox
 
 _Key = tuple[str, str]
@@ -57,8 +57,8 @@ class Inbox:
         self._owned.add(key[0])
         return Claimed(ClaimStatus.CONFLICT if conflict else ClaimStatus.NEW)
 
-    async def finish(self, records: Sequence[InboxRecord]) -> None:
-        """Store what was answered, in order of RequestID, so that two transactions wait in one direction only.
+    def finish(self, records: Sequence[InboxRecord]) -> Rows:
+        """Give what was answered to be stored, in order of RequestID: two transactions wait in one direction only.
 
         Raises:
             RuntimeError: for a record that was not claimed here.
@@ -70,7 +70,7 @@ class Inbox:
                 raise RuntimeError(f"{key[0]} was not claimed in this unit of work, or is finished")
             conflict = self._unfinished.pop(key)
             rows[key] = (*key, conflict, record.srv, record.code.value, record.response, record.received_at)
-        await self._dialect.load(self._connection, inbox, _COLUMNS, [rows[key] for key in sorted(rows)])
+        return inbox, _COLUMNS, [rows[key] for key in sorted(rows)]
 
 
 def _find(dialect: SqlDialect) -> Select[Any]:

@@ -1,21 +1,24 @@
 """Learns what needs ask for, of a whole batch at once, and takes its locks.
 
 The order of locks is the same for everyone: models, campaigns by CampaignID, hubs by EUI. Whatever is decided upon is
-read by a statement that comes after those that took the locks, or by the one that took them. A batch that is
-anticipated takes all its locks in one go, so that two batches wait for each other in one direction only.
+read by a statement that comes after those that took the locks, or by the one that took them; all that is left to be
+read then is asked together. A batch that is anticipated takes all its locks in one go, so that two batches wait for
+each other in one direction only.
 
 About a campaign that does not exist the same statements are asked as about one of others, so that nobody can tell the
 two apart by the time that an answer takes.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chfw_sr.campaign.facts import ActivationKey, Needs
-from chfw_sr.campaign.model import CampaignFacts, Hub, OwnLists, Participation
+from chfw_sr.campaign.model import CampaignFacts, Hub, OwnLists
 from chfw_sr.messages import EUI, MAX_DEVICE_LIST, CampaignID, Phase, Region
 
 from . import lookups
@@ -23,9 +26,30 @@ from .dialects import SqlDialect
 from .lookups import CAMPAIGN, PART, PROOFS, RESULT, TARGETS, USER
 from .mapping import to_campaign, to_cell, to_hub, to_hubs, to_outcome, to_participation, to_tallies, to_user
 from .witnesses import Witnesses
-from .workspace import BULK, Ahead, Known, Part, Row, Wanted
+from .workspace import Ahead, Known, Part, Row, Wanted
 
 _PHASES = {phase.value: phase for phase in Phase}
+
+_Build = Callable[[SqlDialect], Select[Any]]
+_Table = tuple[Sequence[Any], Sequence[Sequence[Any]]]
+"""Columns, and rows of a table that is given."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What is asked together with others.
+
+    Attributes:
+        build: makes the statement.
+        given: its parameters.
+        learn: takes its rows.
+        is_asked: whether there is anything to ask; else there are no rows.
+    """
+
+    build: _Build
+    given: Mapping[str, Any]
+    learn: Callable[[Sequence[Any]], None]
+    is_asked: bool
 
 
 class Loader:
@@ -50,30 +74,42 @@ class Loader:
         wanted = Wanted.of(needs, self._known, self._locked)
         if wanted.users or self._known.operators is None:
             await self._learn_users(wanted.users)
+        if wanted.bulk:
+            await self._dialect.plan_anew(self._connection)
         if not self._dialect.single_writer:
             await self._lock_models(wanted)
-        await self.learn_campaigns(wanted.campaigns)
+        await self.lock_campaigns(wanted.campaigns)
         await self._lock_hubs(wanted.bulk)
-        await self._learn_hubs(wanted.hubs, {each.campaign for each in needs if each.campaign and each.hubs})
+        found = await self._ask(lookups.hubs_named, sorted(wanted.hubs)) if wanted.hubs else ()
+        searched = frozenset(each.campaign for each in needs if each.campaign and each.hubs)
+        await self._ask_together([*self._about_hubs(wanted, found, searched), *self._about_campaigns(wanted)])
         if wanted.held:
-            await self.learn_campaigns(self._known.holders(wanted.held & self._known.hubs.keys()))
-        if wanted.keys:
-            recorded = await self.recorded(wanted.keys)
-            self._known.recorded |= {key: key in recorded for key in wanted.keys}
-        await self._learn_parts(wanted)
-        await self._learn_cells(wanted.cells)
+            await self.lock_campaigns(self._known.holders(wanted.held & self._known.hubs.keys()))
+        for some in needs:
+            if some.everybody and some.hub_campaigns:
+                await self.learn_everybody(self._known.holders(self._known.hubs.keys() & some.hubs))
+        await self._search_responsible(wanted.parts)
 
-    async def _ask(
-        self,
-        build: Callable[[SqlDialect], Select[Any]],
-        hubs: Iterable[EUI] | None = None,
-        **tables: tuple[Sequence[Any], Iterable[Sequence[Any]]],
-    ) -> Sequence[Any]:
-        """Execute a statement over tables that are given, or wanted hubs."""
-        parameters: dict[str, Any] = {} if hubs is None else {"wanted": self._dialect.listing(hubs)}
+    # ------------------------------------------------------------------------------------------------------- asking
+
+    def _given(self, hubs: Iterable[EUI] | None = None, **tables: _Table) -> Mapping[str, Any]:
+        """Give the parameters of a statement over tables that are given, or wanted hubs."""
+        given: dict[str, Any] = {} if hubs is None else {"wanted": self._dialect.listing(hubs)}
         for name, (columns, data) in tables.items():
-            parameters |= self._dialect.giving(name, columns, list(data))
-        return await self._dialect.run(self._connection, build, parameters)
+            given |= self._dialect.giving(name, columns, data)
+        return given
+
+    async def _ask(self, build: _Build, hubs: Iterable[EUI] | None = None, **tables: _Table) -> Sequence[Any]:
+        return await self._dialect.run(self._connection, build, self._given(hubs, **tables))
+
+    async def _ask_together(self, questions: Sequence[_Question]) -> None:
+        """Ask at once what no lock hangs on any more, and learn the answers in the order of the questions."""
+        asked = [(each.build, each.given, each.is_asked) for each in questions]
+        answers = await self._dialect.ask(self._connection, asked)
+        for each, rows in zip(questions, answers, strict=True):
+            each.learn(rows)
+
+    # ------------------------------------------------------------------------------------------------ users, models
 
     async def _learn_users(self, named: Iterable[EUI]) -> None:
         found = await self._ask(lookups.users_named, wanted=(USER, _single(named)))
@@ -84,35 +120,105 @@ class Loader:
     async def _lock_models(self, wanted: Wanted) -> None:
         """Lock models, and name the campaigns that are to be locked for the hubs that they hold."""
         hubs = wanted.bulk | dict.fromkeys(sorted(wanted.hubs))
-        shared: Sequence[Any] = ()
-        owned: Sequence[Any] = ()
-        if hubs:
-            shared = await self._ask(lookups.models_of_hubs, hubs)
-        if wanted.launches:
-            owned = await self._ask(lookups.models_of_campaigns, wanted=(CAMPAIGN, _single(wanted.launches)))
-        await self._dialect.lock_models(
-            self._connection,
-            [(row.manufacturer, row.model) for row in shared],
-            [(row.manufacturer, row.model) for row in owned],
-        )
+        if hubs or wanted.launches:
+            models = self._given(hubs, launched=(CAMPAIGN, _single(wanted.launches)))
+            await self._dialect.lock_keys(self._connection, lookups.models_wanted, models)
         if held := wanted.held & hubs.keys():
             holders = await self._ask(lookups.holders_of_hubs, sorted(held))
             found = {row.campaign_id for row in holders if row.campaign_id is not None}
             wanted.campaigns |= found - self._known.campaigns.keys()
 
-    async def learn_campaigns(self, ids: Iterable[CampaignID]) -> None:
-        """Lock and load campaigns, with participations and tallies."""
+    # ---------------------------------------------------------------------------------------------------- campaigns
+
+    async def lock_campaigns(self, ids: Iterable[CampaignID]) -> None:
+        """Lock and load campaigns, with tallies."""
         named = {each for each in ids if each not in self._known.campaigns}
         if not named:
             return
-        found = await self._ask(lookups.campaigns_named, wanted=(CAMPAIGN, _single(named)))
-        parts: dict[str, dict[EUI, Participation]] = {row.campaign_id: {} for row in found}
-        for row in await self._ask(lookups.participations_of, wanted=(CAMPAIGN, _single(named))):
-            parts[row.campaign_id][EUI(row.supplier)] = to_participation(row)
         self._known.campaigns |= dict.fromkeys(named)
-        for row in found:
-            facts = CampaignFacts(to_campaign(row), parts[row.campaign_id], to_tallies(row))
+        for row in await self._ask(lookups.campaigns_named, wanted=(CAMPAIGN, _single(named))):
+            facts = CampaignFacts(to_campaign(row), {}, to_tallies(row), complete=False)
             self._known.campaigns[facts.campaign.campaign_id] = facts
+
+    async def learn_everybody(self, ids: Iterable[CampaignID]) -> None:
+        """Learn all participations in campaigns that are locked."""
+        wanted = {each for each in ids if self._known.campaigns[each] and not self._known.is_complete(each)}
+        if wanted:
+            found = await self._ask(lookups.participations_of, everybody=(CAMPAIGN, _single(wanted)))
+            self._learn_all(wanted, found)
+
+    def _about_campaigns(self, wanted: Wanted) -> Iterator[_Question]:
+        """Ask of campaigns that are locked; of participations first, for they tell how long lists are."""
+        everybody, celled = _single(wanted.everybody), _single(wanted.cells)
+        participants, listed = sorted(wanted.participants), sorted(wanted.lists)
+        nominating = sorted(wanted.lists | wanted.nominating)
+        given = self._given
+        yield _Question(
+            lookups.participations_of,
+            given(everybody=(CAMPAIGN, everybody)),
+            partial(self._learn_all, wanted.everybody),
+            is_asked=bool(everybody),
+        )
+        yield _Question(
+            lookups.participations_named,
+            given(participants=(PART, participants)),
+            partial(self._learn_participants, participants),
+            is_asked=bool(participants),
+        )
+        yield _Question(
+            lookups.hubs_nominated,
+            given(nominating=(PART, nominating)),
+            partial(self._learn_nominated, nominating),
+            is_asked=bool(nominating),
+        )
+        own = given(listed=(PART, listed))
+        yield _Question(lookups.hubs_listed, own, partial(self._learn_listed, listed), is_asked=bool(listed))
+        yield _Question(lookups.hubs_confirmed, own, self._learn_confirmed, is_asked=bool(listed))
+        yield _Question(
+            lookups.cells_of,
+            given(celled=(CAMPAIGN, celled)),
+            partial(self._learn_cells, wanted.cells),
+            is_asked=bool(celled),
+        )
+        proofs = self._proofs(wanted.parts)
+        yield _Question(lookups.proofs_found, given(proofs=(PROOFS, proofs)), self._learn_proved, is_asked=bool(proofs))
+
+    def _learn_all(self, ids: Iterable[CampaignID], rows: Sequence[Any]) -> None:
+        found = list(map(to_participation, rows))
+        for campaign_id in ids:
+            own = [each for each in found if each.campaign_id == campaign_id]
+            self._known.learn_participations(campaign_id, own, everybody=True)
+
+    def _learn_participants(self, parts: Iterable[Part], rows: Sequence[Any]) -> None:
+        self._known.parts.update(parts)
+        for part in map(to_participation, rows):
+            self._known.learn_participations(part.campaign_id, [part], everybody=False)
+
+    def _is_short(self, part: Part) -> bool:
+        """Tell whether a User's lists in a campaign are to be kept, by what the campaign says of them."""
+        found = self._known.campaigns.get(part[0])
+        own = found.participations.get(part[1]) if found else None
+        return own is None or lookups.is_short(own)
+
+    def _learn_nominated(self, parts: Iterable[Part], rows: Sequence[Any]) -> None:
+        self._known.nominated |= {part: {} for part in parts if self._is_short(part)}
+        for campaign_id, user, hub, default_supplier in rows:
+            self._known.nominated[campaign_id, user][hub] = default_supplier
+
+    def _learn_listed(self, parts: Iterable[Part], rows: Sequence[Any]) -> None:
+        default = _by_part(rows)
+        self._known.listed |= {part: OwnLists(default.get(part)) for part in parts if self._is_short(part)}
+
+    def _learn_confirmed(self, rows: Sequence[Any]) -> None:
+        for part, confirmed in _by_part(rows).items():
+            self._known.listed[part] = replace(self._known.listed[part], confirmed=confirmed)
+
+    def _learn_cells(self, campaigns: Iterable[CampaignID], rows: Sequence[Any]) -> None:
+        self._known.cells |= {each: {} for each in campaigns}
+        for row in rows:
+            self._known.cells[row.campaign_id][row.id] = to_cell(row)
+
+    # --------------------------------------------------------------------------------------------------------- hubs
 
     async def _lock_hubs(self, hubs: Collection[EUI]) -> None:
         """Lock hubs; as many as fit one list are known by it too, and need not be looked for again in their turn."""
@@ -130,14 +236,32 @@ class Loader:
         alike = ahead.rows if ahead and ahead.are(hubs) else await self._ask(lookups.hubs_alike, hubs)
         return to_hubs(alike, await self._ask(lookups.places_alike, hubs))
 
-    async def _learn_hubs(self, hubs: set[EUI], campaigns: set[CampaignID]) -> None:
-        if not hubs:
-            return
-        searched = frozenset(campaigns)
-        named = sorted(hubs)
-        found = await self._ask(lookups.hubs_named, named)
+    def _about_hubs(self, wanted: Wanted, found: Sequence[Any], searched: frozenset[CampaignID]) -> Iterator[_Question]:
+        """Ask of hubs that are locked.
+
+        Args:
+            wanted: which.
+            found: what the inventory says of them.
+            searched: campaigns in which their rows are wanted as well, whether they hold them or not.
+        """
+        hubs, keys = sorted(wanted.hubs), sorted(wanted.keys)
+        yield _Question(
+            lookups.rows_of_hubs,
+            self._given(hubs, searched=(CAMPAIGN, _single(searched))),
+            partial(self._learn_hubs, hubs, found, searched),
+            is_asked=bool(hubs),
+        )
+        yield _Question(
+            lookups.results_recorded,
+            self._given(results=(RESULT, keys)),
+            partial(self._learn_recorded, keys),
+            is_asked=bool(keys),
+        )
+
+    def _learn_hubs(
+        self, hubs: Iterable[EUI], found: Sequence[Any], searched: frozenset[CampaignID], places: Sequence[Any]
+    ) -> None:
         rows: dict[EUI, dict[tuple[CampaignID, Phase], Row]] = {EUI(row.eui): {} for row in found}
-        places = await self._ask(lookups.rows_of_hubs, named, searched=(CAMPAIGN, _single(searched)))
         for hub, campaign_id, phase, default, nominated, cell_id, outcome, held in places:
             if hub in rows:
                 rows[hub][campaign_id, _PHASES[phase]] = Row(default, nominated, cell_id, to_outcome(outcome), held)
@@ -146,39 +270,36 @@ class Loader:
             hub = to_hub(*each)
             self._known.learn_hub(hub, rows[hub.eui], searched)
 
+    def _learn_recorded(self, keys: Iterable[ActivationKey], rows: Sequence[Any]) -> None:
+        recorded = _results(rows)
+        self._known.recorded |= {key: key in recorded for key in keys}
+
     async def recorded(self, keys: Iterable[ActivationKey]) -> frozenset[ActivationKey]:
         """Give those of the results that are recorded."""
-        found = await self._ask(lookups.results_recorded, wanted=(RESULT, sorted(keys)))
-        return frozenset((EUI(hub), version, at) for hub, version, at in found)
+        return _results(await self._ask(lookups.results_recorded, results=(RESULT, sorted(keys))))
 
-    async def _learn_parts(self, wanted: Wanted) -> None:
-        """Learn of Users' parts in campaigns; longer lists are left where they are."""
-        await self._learn_responsible(sorted(wanted.parts))
-        lists = {part for part in wanted.lists if self._is_short(part)}
-        nominated = lists | {part for part in wanted.nominating if self._is_short(part)}
-        if nominated:
-            self._known.nominated |= {part: {} for part in nominated}
-            for row in await self._ask(lookups.hubs_nominated, wanted=(PART, sorted(nominated))):
-                self._known.nominated[row.campaign_id, row.nominated_by][row.hub] = row.default_supplier
-        if lists:
-            default = _by_part(await self._ask(lookups.hubs_listed, wanted=(PART, sorted(lists))))
-            confirmed = _by_part(await self._ask(lookups.hubs_confirmed, wanted=(PART, sorted(lists))))
-            for part in lists:
-                self._known.listed[part] = OwnLists(default.get(part), None, confirmed.get(part))
+    # --------------------------------------------------------------------------------------------------- responsible
 
-    def _is_short(self, part: Part) -> bool:
-        """Tell whether a User's lists in a campaign are to be kept, by what the campaign says of them."""
-        found = self._known.campaigns.get(part[0])
-        own = found.participations.get(part[1]) if found else None
-        return own is None or max(own.default_devices, own.nominated_devices or 0, own.pilot_devices) <= BULK
+    def _proofs(self, parts: Iterable[Part]) -> list[tuple[Any, ...]]:
+        """Name the hubs that proved before that Users are responsible: they are looked at first."""
+        proofs = []
+        for part in sorted(parts):
+            witness, found = self._witnesses.of(part), self._known.campaigns[part[0]]
+            if witness is not None and found is not None:
+                target = found.campaign
+                proofs.append((*part, witness, target.manufacturer, target.model, target.firmware_version))
+        return proofs
 
-    async def _learn_responsible(self, parts: Sequence[Part]) -> None:
-        """Look for a target, before and after the campaign's version, and then for a hub that was one.
+    def _learn_proved(self, rows: Sequence[Any]) -> None:
+        """Learn of the parts that are still proved by the hubs that proved them before."""
+        for campaign_id, user, witness, region in rows:
+            found = self._known.campaigns[campaign_id]
+            if found is not None and region in found.campaign.regions:
+                self._known.learn_responsible((campaign_id, user), EUI(witness))
 
-        Where a hub proved it before, that one is looked at first.
-        """
-        left = dict(enumerate(parts))
-        await self._try_witnesses(left)
+    async def _search_responsible(self, parts: Iterable[Part]) -> None:
+        """Look for a target, before and after the campaign's version, and then for a hub that was one."""
+        left = dict(enumerate(sorted(part for part in parts if part not in self._known.witnesses)))
         for build in (lookups.targets_found, lookups.former_targets_found):
             if not left:
                 return
@@ -190,22 +311,6 @@ class Loader:
         for part in left.values():
             self._known.learn_responsible(part, None)
 
-    async def _try_witnesses(self, left: dict[int, Part]) -> None:
-        """Learn of the parts that are still proved by the hubs that proved them before; they leave."""
-        proofs = []
-        regions = {}
-        for number, part in left.items():
-            witness, found = self._witnesses.of(part), self._known.campaigns[part[0]]
-            if witness is not None and found is not None:
-                target = found.campaign
-                proofs.append((number, witness, part[1], target.manufacturer, target.model, target.firmware_version))
-                regions[number] = target.regions
-        if not proofs:
-            return
-        for number, witness, region in await self._ask(lookups.proofs_found, wanted=(PROOFS, proofs)):
-            if region in regions[number]:
-                self._known.learn_responsible(left.pop(number), EUI(witness))
-
     def _targets(self, number: int, part: Part) -> Iterable[tuple[Any, ...]]:
         found = self._known.campaigns[part[0]]
         if found is None:
@@ -215,15 +320,13 @@ class Loader:
         for region in sorted(campaign.regions):
             yield number, *part, campaign.manufacturer, campaign.model, region.value, campaign.firmware_version
 
-    async def _learn_cells(self, campaigns: set[CampaignID]) -> None:
-        if campaigns:
-            self._known.cells |= {each: {} for each in campaigns}
-            for row in await self._ask(lookups.cells_of, wanted=(CAMPAIGN, _single(campaigns))):
-                self._known.cells[row.campaign_id][row.id] = to_cell(row)
-
 
 def _single(values: Iterable[str]) -> list[tuple[str]]:
     return [(each,) for each in sorted(values)]
+
+
+def _results(rows: Iterable[Any]) -> frozenset[ActivationKey]:
+    return frozenset((EUI(hub), version, at) for hub, version, at in rows)
 
 
 def _by_part(rows: Sequence[Any]) -> Mapping[Part, tuple[EUI, ...]]:

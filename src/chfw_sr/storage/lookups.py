@@ -1,19 +1,37 @@
 """What is asked for many needs at once: statements that are built once, each over tables of keys that are given.
 
-Keys are given as a table, `wanted`; a statement finds its rows by an index, whatever the planner believes of how many.
+Keys are given as a table, `wanted`; of statements that are asked together each has names of its own for what it is
+given. A statement finds its rows by an index, whatever the planner believes of how many.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, Select, and_, case, column, exists, false, func, or_, select, true
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Integer,
+    Select,
+    and_,
+    case,
+    column,
+    exists,
+    false,
+    func,
+    or_,
+    select,
+    true,
+    union_all,
+)
 
+from chfw_sr.campaign.model import Participation
 from chfw_sr.messages import Phase
 
 from .columns import KEY
 from .dialects import SqlDialect
 from .mapping import HUB
 from .tables import LIVE, activations, campaign_hubs, campaigns, cells, hubs, participations, users
+from .workspace import BULK
 
 USER = (column("eui", KEY),)
 HUBS = column("eui", KEY)
@@ -33,9 +51,8 @@ TARGETS = (
 """A User's hubs in one region that a campaign may target; `number` tells them apart."""
 
 PROOFS = (
-    column("number", Integer),
+    *PART,
     column("hub", KEY),
-    column("user_eui", KEY),
     column("manufacturer", KEY),
     column("model", KEY),
     column("firmware_version", KEY),
@@ -51,17 +68,16 @@ def users_named(dialect: SqlDialect) -> Select[Any]:
     return select(users).where(or_(users.c.eui.in_(named), users.c.is_operator)).order_by(users.c.eui)
 
 
-def models_of_hubs(dialect: SqlDialect) -> Select[Any]:
-    """Find the models of wanted hubs."""
+def models_wanted(dialect: SqlDialect) -> Select[Any]:
+    """Find the models of wanted hubs, and those of campaigns that are to be launched, which are to be `own`."""
     named = dialect.listed("wanted", HUBS)
-    found = select(hubs.c.manufacturer, hubs.c.model).join_from(named, hubs, hubs.c.eui == named.c.eui)
-    return found.distinct()
-
-
-def models_of_campaigns(dialect: SqlDialect) -> Select[Any]:
-    """Find the models of wanted campaigns."""
-    named = select(dialect.given("wanted", CAMPAIGN).c.campaign_id)
-    return select(campaigns.c.manufacturer, campaigns.c.model).where(campaigns.c.campaign_id.in_(named))
+    launched = select(dialect.given("launched", CAMPAIGN).c.campaign_id)
+    shared = select(hubs.c.manufacturer, hubs.c.model, false().label("own"))
+    owned = select(campaigns.c.manufacturer, campaigns.c.model, true().label("own"))
+    both = union_all(
+        shared.join_from(named, hubs, hubs.c.eui == named.c.eui), owned.where(campaigns.c.campaign_id.in_(launched))
+    ).subquery("both")
+    return select(both.c.manufacturer, both.c.model, both.c.own).distinct()
 
 
 def holders_of_hubs(dialect: SqlDialect) -> Select[Any]:
@@ -153,67 +169,94 @@ def rows_of_hubs(dialect: SqlDialect) -> Select[Any]:
 
 
 def participations_of(dialect: SqlDialect) -> Select[Any]:
-    """Find the participations of wanted campaigns, in order of Supplier."""
-    named = select(dialect.given("wanted", CAMPAIGN).c.campaign_id)
-    found = select(participations).where(participations.c.campaign_id.in_(named))
-    return found.order_by(participations.c.supplier)
+    """Find the participations of everybody in campaigns."""
+    named = select(dialect.given("everybody", CAMPAIGN).c.campaign_id)
+    return select(participations).where(participations.c.campaign_id.in_(named))
+
+
+def participations_named(dialect: SqlDialect) -> Select[Any]:
+    """Find the participations of single Suppliers."""
+    named = _parts(dialect, "participants")
+    return select(participations).join_from(named, participations, _own(participations.c, named.c))
 
 
 def cells_of(dialect: SqlDialect) -> Select[Any]:
     """Find the cells of wanted campaigns, in the order of their making."""
-    named = select(dialect.given("wanted", CAMPAIGN).c.campaign_id)
+    named = select(dialect.given("celled", CAMPAIGN).c.campaign_id)
     return select(cells).where(cells.c.campaign_id.in_(named)).order_by(cells.c.id)
 
 
 def results_recorded(dialect: SqlDialect) -> Select[Any]:
-    """Find those of wanted results that are recorded."""
-    named = dialect.given("wanted", RESULT)
+    """Find those of results that are recorded."""
+    named = dialect.given("results", RESULT)
     same = and_(*(activations.c[each.name] == named.c[each.name] for each in RESULT))
     return select(*RESULT).join_from(named, activations, same)
 
 
 def hubs_nominated(dialect: SqlDialect) -> Select[Any]:
-    """Find the Preferred Pilot Lists of wanted parts, in list order."""
+    """Find the Preferred Pilot Lists of parts, in list order; longer lists are left where they are."""
     row = campaign_hubs.c
-    named = dialect.given("wanted", PART)
+    named = _parts(dialect, "nominating")
     own = and_(row.campaign_id == named.c.campaign_id, row.nominated_by == named.c.user_eui)
     found = select(row.campaign_id, row.nominated_by, row.hub, row.default_supplier)
-    found = found.join_from(named, campaign_hubs, own).where(row.phase == Phase.PILOT.value)
+    found = found.join_from(named, campaign_hubs, own).where(row.phase == Phase.PILOT.value, _is_short(named))
     return found.order_by(row.nominated_position)
 
 
 def hubs_listed(dialect: SqlDialect) -> Select[Any]:
-    """Find the parts of the Default Pilot List of wanted parts, in list order."""
+    """Find the parts of the Default Pilot List of parts, in list order; longer lists are left where they are."""
     row = campaign_hubs.c
-    named = dialect.given("wanted", PART)
+    named = _parts(dialect, "listed")
     own = and_(row.campaign_id == named.c.campaign_id, row.default_supplier == named.c.user_eui)
     found = select(row.campaign_id, row.default_supplier, row.hub).join_from(named, campaign_hubs, own)
-    return found.where(row.phase == Phase.PILOT.value).order_by(row.default_position)
+    return found.where(row.phase == Phase.PILOT.value, _is_short(named)).order_by(row.default_position)
 
 
 def hubs_confirmed(dialect: SqlDialect) -> Select[Any]:
-    """Find the confirmed Pilot Lists of wanted parts, in list order."""
-    named = dialect.given("wanted", PART)
+    """Find the confirmed Pilot Lists of parts, in list order; longer lists are left where they are."""
+    named = _parts(dialect, "listed")
     own = and_(
         cells.c.campaign_id == named.c.campaign_id,
         cells.c.phase == Phase.PILOT.value,
         cells.c.supplier == named.c.user_eui,
     )
     found = select(cells.c.campaign_id, cells.c.supplier, campaign_hubs.c.hub).join_from(named, cells, own)
-    return found.join(campaign_hubs, campaign_hubs.c.cell_id == cells.c.id).order_by(campaign_hubs.c.position)
+    found = found.join(campaign_hubs, campaign_hubs.c.cell_id == cells.c.id).where(_is_short(named))
+    return found.order_by(campaign_hubs.c.position)
+
+
+def is_short(part: Participation) -> bool:
+    """Tell whether a User's lists in a campaign are to be kept; the statements ask the same."""
+    return max(part.default_devices, part.nominated_devices or 0, part.pilot_devices) <= BULK
+
+
+def _is_short(named: FromClause) -> ColumnElement[bool]:
+    """Tell the same of a row of parts; in a CASE, so that no plan begins with participations."""
+    part = participations.c
+    counts = (part.default_devices, part.nominated_devices, part.pilot_devices)
+    long = exists().where(_own(part, named.c), or_(*(count > BULK for count in counts)))
+    return case((long, false()), else_=true())
+
+
+def _parts(dialect: SqlDialect, name: str) -> FromClause:
+    return dialect.given(name, PART)
+
+
+def _own(part: Any, named: Any) -> ColumnElement[bool]:
+    return and_(part.campaign_id == named.campaign_id, part.supplier == named.user_eui)
 
 
 def proofs_found(dialect: SqlDialect) -> Select[Any]:
     """Find those of the wanted hubs that still are targets in a User's care, each with its region."""
-    named = dialect.given("wanted", PROOFS)
+    named = dialect.given("proofs", PROOFS)
     target = and_(
         or_(*(party == named.c.user_eui for party in _PARTIES)),
         hubs.c.manufacturer == named.c.manufacturer,
         hubs.c.model == named.c.model,
         hubs.c.firmware_version != named.c.firmware_version,
     )
-    found = select(named.c.number, named.c.hub, hubs.c.region).join_from(named, hubs, hubs.c.eui == named.c.hub)
-    return found.where(target)
+    found = select(named.c.campaign_id, named.c.user_eui, named.c.hub, hubs.c.region)
+    return found.join_from(named, hubs, hubs.c.eui == named.c.hub).where(target)
 
 
 def targets_found(dialect: SqlDialect) -> Select[Any]:

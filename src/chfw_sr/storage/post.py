@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chfw_sr.service.ports import MessageKind, OutboxEntry, OutboxMessage, OutboxStatus
 
-from .dialects import SqlDialect
+from .dialects import Rows, SqlDialect
 from .tables import lanes, outbox, outbox_finished, outbox_pending
 
 MESSAGE = tuple(outbox.c)
@@ -17,27 +17,26 @@ MESSAGE = tuple(outbox.c)
 _KINDS = {kind.value: kind for kind in MessageKind}
 
 
-async def enqueue(
+async def add_lanes(
     connection: AsyncConnection, dialect: SqlDialect, messages: Sequence[OutboxMessage], known_lanes: set[str]
 ) -> set[str]:
-    """Put messages into the outbox; give the lanes that were not known.
+    """Put the lanes of messages into the outbox that are not known; give them.
 
     Args:
         connection: in a transaction that writes.
         dialect: of the database.
-        messages: with ids from `reserve`.
+        messages: that will be put in.
         known_lanes: that are in the database already, by a transaction that was committed or by this one.
-
-    Raises:
-        RuntimeError: if an id is there already, which is a defect.
     """
-    if not messages:
-        return set()
-    lane_of = [message.lane for message in messages]
-    new = set(lane_of) - known_lanes
+    new = {message.lane for message in messages} - known_lanes
     if new:
         statement = dialect.insert(lanes).on_conflict_do_nothing()
         await connection.execute(statement, [{"lane": name} for name in sorted(new)])
+    return new
+
+
+def rows_of(messages: Sequence[OutboxMessage]) -> Sequence[Rows]:
+    """Give the rows of messages, with ids from `reserve`."""
     rows = [
         (
             message.id,
@@ -52,15 +51,8 @@ async def enqueue(
         )
         for message in messages
     ]
-    try:
-        await dialect.load(connection, outbox, outbox.c.keys(), rows)
-        pending = [(message.id, lane, 0) for message, lane in zip(messages, lane_of, strict=True)]
-        await dialect.load(connection, outbox_pending, outbox_pending.c.keys(), pending)
-    except Exception as error:
-        if dialect.is_duplicate(error):
-            raise RuntimeError("an id of the outbox is used already") from error
-        raise
-    return new
+    pending = [(message.id, message.lane, 0) for message in messages]
+    return (outbox, outbox.c.keys(), rows), (outbox_pending, outbox_pending.c.keys(), pending)
 
 
 def to_message(row: Sequence[Any]) -> OutboxMessage:

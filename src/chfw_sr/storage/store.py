@@ -10,7 +10,7 @@ from chfw_sr.messages import EUI, CampaignID
 from chfw_sr.service.outcome import DEFECT
 from chfw_sr.service.ports import Lease, Outbox, Queries, Register, UnitOfWork
 
-from .dialects import LOCK_TIMEOUT_MS, dialect_of
+from .dialects import LOCK_TIMEOUT_MS, Ways, dialect_of
 from .fresh import FRESH_OCTETS, Fresh
 from .outbox import SqlOutbox
 from .processes import give_back, take_lease
@@ -54,7 +54,7 @@ class SqlStore:
 
     @asynccontextmanager
     async def _begin(self) -> AsyncIterator[UnitOfWork]:
-        async with self.database.transaction() as connection:
+        async with self.database.transaction(Ways.KEPT) as connection:
             work = SqlUnitOfWork(self.database, connection)
             try:
                 yield work

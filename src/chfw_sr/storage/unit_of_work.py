@@ -26,12 +26,13 @@ from chfw_sr.service.ports import (
 )
 
 from .changes import ChangeMaker
+from .dialects import Rows
 from .facts import FactFinder
 from .inbox import Inbox
-from .post import enqueue
+from .post import add_lanes, rows_of
 from .processes import beat, is_held
 from .safe_launch import SafeLaunches
-from .tables import quarantine
+from .tables import outbox, outbox_pending, quarantine
 from .throttles import lock_throttles, save_throttles
 from .transactions import Database
 from .workspace import Known, Pending, follow
@@ -42,6 +43,9 @@ MOST_PENDING = 5_000
 
 MOST_KNOWN = 30_000
 """Hubs that are kept; beyond that everything is forgotten when the database is told of what changed."""
+
+
+_QUARANTINED = ("octets", "code", "reason", "received_at", "reply_to", "correlation_id", "source", "replayed_at")
 
 
 class SqlUnitOfWork:
@@ -62,6 +66,7 @@ class SqlUnitOfWork:
         self._pending = Pending()
         self._facts = FactFinder(connection, dialect, self._known, safe_launches, database.witnesses)
         self._changes = ChangeMaker(connection, dialect, safe_launches)
+        self._added = list[Rows]()  # nothing reads them before the commit, but for another claim
         self._new_lanes: set[str] = set()
         self._enqueued: list[OutboxMessage] = []
         self._over = False
@@ -69,6 +74,7 @@ class SqlUnitOfWork:
     async def claim(self, claims: Sequence[Claim]) -> Sequence[Claimed]:
         """Claim RequestIDs, in bulk; the answers are in the order of the claims."""
         with self._open():
+            await self._write()
             return await self._inbox.claim(claims)
 
     async def finish(self, records: Sequence[InboxRecord]) -> None:
@@ -77,8 +83,8 @@ class SqlUnitOfWork:
         Raises:
             RuntimeError: if one was not claimed here, or is finished already.
         """
-        with self._open():
-            await self._inbox.finish(records)
+        self._check()
+        self._added.append(self._inbox.finish(records))
 
     async def anticipate(self, needs: Sequence[Needs]) -> None:
         """Take all locks that these needs ask for, in one order, and learn the answers in a few statements."""
@@ -112,9 +118,15 @@ class SqlUnitOfWork:
 
     async def _write(self) -> None:
         """Tell the database what it has not been told yet, and make room if much is known."""
-        if not self._pending.is_empty:
+        if self._added or not self._pending.is_empty:
             pending, self._pending = self._pending, Pending()
-            await write(self._connection, self._database.dialect, pending)
+            added, self._added = self._added, []
+            try:
+                await write(self._connection, self._database.dialect, pending, added)
+            except Exception as error:
+                if self._database.dialect.is_duplicate(error, outbox, outbox_pending):
+                    raise RuntimeError("an id of the outbox is used already") from error
+                raise
         if len(self._known.hubs) > MOST_KNOWN:
             self._known.forget()
 
@@ -130,33 +142,30 @@ class SqlUnitOfWork:
             return await self._database.dialect.reserve(self._connection, count)
 
     async def enqueue(self, messages: Sequence[OutboxMessage]) -> None:
-        """Put messages into the outbox.
-
-        Raises:
-            RuntimeError: if an id is there already.
-        """
+        """Put messages into the outbox."""
         with self._open():
             known = self._database.known_lanes | self._new_lanes
-            self._new_lanes |= await enqueue(self._connection, self._database.dialect, messages, known)
+            self._new_lanes |= await add_lanes(self._connection, self._database.dialect, messages, known)
+        self._added += rows_of(messages)
         self._enqueued += messages
 
     async def quarantine(self, items: Sequence[Quarantined]) -> None:
         """Keep input that could not be attributed."""
         rows = [
-            {
-                "octets": item.octets,
-                "code": str(item.code),
-                "reason": item.reason,
-                "received_at": item.received_at,
-                "reply_to": item.reply_to,
-                "correlation_id": item.correlation_id,
-                "source": item.source,
-                "replayed_at": item.replayed_at,
-            }
+            (
+                item.octets,
+                str(item.code),
+                item.reason,
+                item.received_at,
+                item.reply_to,
+                item.correlation_id,
+                item.source,
+                item.replayed_at,
+            )
             for item in items
         ]
-        with self._open():
-            await self._database.dialect.bulk_insert(self._connection, quarantine, rows)
+        self._check()
+        self._added.append((quarantine, _QUARANTINED, rows))
 
     async def throttles(self, users: Sequence[EUI]) -> Mapping[EUI, Throttle]:
         """Give what is remembered of each User that was refused by its quota, and lock it."""
@@ -187,7 +196,7 @@ class SqlUnitOfWork:
         """Make everything since the beginning permanent.
 
         Raises:
-            RuntimeError: if a claim was not finished, or this is over already.
+            RuntimeError: if a claim was not finished, an id of the outbox is used already, or this is over.
         """
         with self._open():
             if self._inbox.unfinished:

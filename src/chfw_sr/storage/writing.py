@@ -1,6 +1,6 @@
 """Writes what is pending: the last state of everything, in a few statements whatever the number of requests."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Delete, Integer, Update, bindparam, column, delete, literal, select, true, tuple_, update
@@ -8,14 +8,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chfw_sr.messages import Phase
 
-from .activations import add_activations, move_counts, set_outcomes, update_inventory
+from .activations import move_counts, set_outcomes, update_inventory
 from .allotment import PREFIXES
 from .changes import save_participations
 from .columns import KEY
-from .dialects import SqlDialect, Upsert
-from .history import record
+from .dialects import Rows, SqlDialect, Upsert
+from .lines import ACTIVATION, LINE
 from .mapping import campaign_values
-from .tables import campaign_hubs, campaigns
+from .tables import activations, campaign_hubs, campaigns, history
 from .workspace import Pending
 
 _ROW = (column("campaign_id", KEY), column("hub", KEY))
@@ -24,24 +24,25 @@ _NOMINATION = (*_ROW, column("nominated_by", KEY), column("nominated_position", 
 _SUMS = {f"{prefix}_{name}" for prefix in PREFIXES.values() for name in ("devices", "activated", "failed")}
 
 
-async def write(connection: AsyncConnection, dialect: SqlDialect, pending: Pending) -> None:
-    """Write everything, in the order of the fields of `Pending`.
+async def write(connection: AsyncConnection, dialect: SqlDialect, pending: Pending, more: Sequence[Rows] = ()) -> None:
+    """Write everything: first what changes rows that are there, then all rows that are only added.
 
     Args:
         connection: in a transaction.
         dialect: its dialect.
         pending: what to write; it stays as it is.
+        more: to be added beside.
     """
     if pending.campaigns:
         values = [_renamed(campaign_values(each)) for _, each in sorted(pending.campaigns.items())]
         await connection.execute(dialect.once(_save_campaigns), values)
     await save_participations(connection, dialect, [each for _, each in sorted(pending.participations.items())])
     await _write_nominations(connection, dialect, pending)
-    await add_activations(connection, dialect, pending.activations)
     await update_inventory(connection, dialect, pending.inventory)
     await move_counts(connection, dialect, pending.counts, pending.sums)
     await set_outcomes(connection, dialect, pending.outcomes)
-    await record(connection, dialect, pending.history)
+    added = [(activations, ACTIVATION, pending.activations), (history, LINE, pending.history)]
+    await dialect.load_all(connection, [*added, *more])
 
 
 async def _write_nominations(connection: AsyncConnection, dialect: SqlDialect, pending: Pending) -> None:

@@ -57,7 +57,10 @@ def _key(activation: Activation) -> ActivationKey:
 
 
 def needs(user: EUI, body: ReportFirmwareActivation) -> Needs:
-    """11.30 needs its hubs, the campaigns that hold them, and which results are recorded already."""
+    """11.30 needs its hubs, the campaigns that hold them, and which results are recorded already.
+
+    Whom to tell of a pause it needs only if it comes to one: `Incomplete` says so then.
+    """
     return Needs(
         user=user,
         hubs=tuple(dict.fromkeys(each.device_id for each in body.activations)),
@@ -218,7 +221,7 @@ class _Results:
         reason = _excess(campaign, self._policy)
         if reason is not None:
             paused = advance(campaign, Event.THRESHOLD_EXCEEDED, now, self._policy)
-            alerts = stage_changed(campaign, paused, reason, found.participations, self._facts.operators)
+            alerts = stage_changed(campaign, paused, reason, found.everybody, self._facts.operators)
             yield CampaignSaved(paused, CampaignEvent.STAGE_CHANGED, reason), alerts
 
 

@@ -33,8 +33,8 @@ _PUBLISHED = "The Safe Launch Schedule was published."
 
 
 def needs(user: EUI, body: PublishSafeLaunchSchedule) -> Needs:
-    """11.22 needs the number of hubs that are left."""
-    return Needs(user=user, campaign=body.campaign_id, remaining=True)
+    """11.22 needs the number of hubs that are left, and whom to tell."""
+    return Needs(user=user, campaign=body.campaign_id, everybody=True, remaining=True)
 
 
 def decide(case: Case[PublishSafeLaunchSchedule]) -> Decision:
@@ -66,7 +66,7 @@ def decide(case: Case[PublishSafeLaunchSchedule]) -> Decision:
         ),
         alerts=(
             *_announcements(case, after, parts),
-            *stage_changed(before, after, _PUBLISHED, {*found.participations, *parts}, case.facts.operators),
+            *stage_changed(before, after, _PUBLISHED, {*found.everybody, *parts}, case.facts.operators),
             completed(case.request_id, body.srv, ResponseCode.I99),
         ),
     )
@@ -94,7 +94,7 @@ def _with_supplier(remaining: Mapping[EUI | None, int]) -> dict[EUI, int]:
 
 def _participations(found: CampaignFacts, parts: Mapping[EUI, int]) -> Iterator[ParticipationSaved]:
     for supplier, devices in parts.items():
-        part = found.participations.get(supplier) or Participation(found.campaign.campaign_id, supplier)
+        part = found.everybody.get(supplier) or Participation(found.campaign.campaign_id, supplier)
         yield ParticipationSaved(replace(part, safe_launch_devices=devices), PreferenceEvent.SAFE_LAUNCH_PUBLISHED)
 
 

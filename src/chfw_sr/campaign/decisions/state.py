@@ -19,8 +19,8 @@ _EVENTS = {
 
 
 def needs(user: EUI, body: UpdateCampaignState) -> Needs:
-    """11.23 needs the campaign alone."""
-    return Needs(user=user, campaign=body.campaign_id)
+    """11.23 needs the campaign and whom to tell."""
+    return Needs(user=user, campaign=body.campaign_id, everybody=True)
 
 
 def decide(case: Case[UpdateCampaignState]) -> Decision:
@@ -45,7 +45,7 @@ def decide(case: Case[UpdateCampaignState]) -> Decision:
         code=ResponseCode.I99,
         changes=tuple(changes),
         alerts=(
-            *stage_changed(before, after, body.reason, found.participations, case.facts.operators),
+            *stage_changed(before, after, body.reason, found.everybody, case.facts.operators),
             completed(case.request_id, body.srv, ResponseCode.I99),
         ),
     )

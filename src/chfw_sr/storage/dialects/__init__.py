@@ -14,11 +14,11 @@ by a scalar subquery, which probe an index whatever is estimated, and not by a j
 
 from sqlalchemy import URL, exc, make_url
 
-from .base import LOCK_TIMEOUT_MS, SqlDialect, Step, Upsert, Ways
+from .base import LOCK_TIMEOUT_MS, Rows, SqlDialect, Step, Upsert, Ways
 from .postgresql import PostgreSQL
 from .sqlite import SQLite
 
-__all__ = ["LOCK_TIMEOUT_MS", "SqlDialect", "Step", "Upsert", "Ways", "dialect_of"]
+__all__ = ["LOCK_TIMEOUT_MS", "Rows", "SqlDialect", "Step", "Upsert", "Ways", "dialect_of"]
 
 
 def dialect_of(url: str, lock_timeout_ms: int = LOCK_TIMEOUT_MS) -> tuple[SqlDialect, URL]:

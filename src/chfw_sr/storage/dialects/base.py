@@ -28,6 +28,12 @@ from .prepared import Statement, written
 
 Upsert: TypeAlias = sqlite.Insert | postgresql.Insert
 
+Question: TypeAlias = tuple[Callable[["SqlDialect"], Select[Any]], Mapping[str, Any], bool]
+"""What makes a statement that reads, its parameters, and whether there is anything to ask."""
+
+Rows: TypeAlias = tuple[Table, Sequence[str], Sequence[Sequence[Any]]]
+"""A table, the names of columns, and rows: a sequence of values for each, in the order of the columns."""
+
 Step: TypeAlias = Callable[..., Statement]
 """Makes a statement; takes the dialect, and then what each step before it gives, if it gives rows, as a table."""
 
@@ -44,6 +50,12 @@ class Ways(Enum):
     """
 
     ANY = auto()
+    KEPT = auto()
+    """By plans that are made once, for values of any number: such as find rows by an index if there are ten of them.
+
+    To plan a statement takes longer than to carry it out for a lone request, and for the values of each one the planner
+    would do it again and again.
+    """
     PROBING = auto()
     """One by one through indexes, whatever the planner believes."""
     MATCHING = auto()
@@ -219,19 +231,33 @@ class SqlDialect(ABC):
         """
 
     @abstractmethod
+    async def plan_anew(self, connection: AsyncConnection) -> None:
+        """Leave the plans that are kept (`Ways.KEPT`) for the rest of the transaction: there are very many values."""
+
+    @abstractmethod
     async def sweep(self, engine: AsyncEngine, targets: Sequence[Table]) -> None:
         """Make place in tables whose rows come and go, so that nobody has to step over what is gone."""
 
-    @abstractmethod
-    async def lock_models(
-        self, connection: AsyncConnection, shared: Iterable[tuple[str, str]], owned: Iterable[tuple[str, str]]
-    ) -> None:
-        """Lock manufacturers and models until this transaction ends, all in one order.
+    async def ask(self, connection: AsyncConnection, questions: Sequence[Question]) -> Sequence[Sequence[Any]]:
+        """Execute statements that only read, and that none waits for another's answer; give the rows of each.
 
         Args:
             connection: in a transaction.
-            shared: to hold off Safe Launches of them.
-            owned: to hold off everyone who would change hubs of them.
+            questions: always the same ones in the same order; where two have a parameter by the same name, it is the
+                same.
+        """
+        return [await self.run(connection, build, given) if is_asked else () for build, given, is_asked in questions]
+
+    @abstractmethod
+    async def lock_keys(
+        self, connection: AsyncConnection, build: Callable[["SqlDialect"], Select[Any]], given: Mapping[str, Any]
+    ) -> None:
+        """Lock what has no row of its own until this transaction ends, all in one order.
+
+        Args:
+            connection: in a transaction.
+            build: makes a statement that finds keys: texts, and last whether to lock it for ourselves or to share it.
+            given: its parameters.
         """
 
     @abstractmethod
@@ -250,6 +276,16 @@ class SqlDialect(ABC):
             columns: the names of those that the rows give.
             rows: a sequence of values for each, in the order of the columns.
         """
+
+    async def load_all(self, connection: AsyncConnection, many: Iterable[Rows]) -> None:
+        """Insert rows of several tables, none of which refers to another one's rows.
+
+        Args:
+            connection: in a transaction.
+            many: each as `load` takes it.
+        """
+        for target, columns, rows in many:
+            await self.load(connection, target, columns, rows)
 
     @abstractmethod
     async def owns(self, connection: AsyncConnection, target: Table) -> bool:
@@ -308,14 +344,13 @@ class SqlDialect(ABC):
         """Tell whether this error means: busy or away, try again later."""
 
     @abstractmethod
-    def is_duplicate(self, error: BaseException) -> bool:
-        """Tell whether a row was there already: of two racing writers this is the later."""
+    def is_duplicate(self, error: BaseException, *of: Table) -> bool:
+        """Tell whether a row was there already: of two racing writers this is the later.
 
-    async def bulk_insert(self, connection: AsyncConnection, target: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Insert many rows that all have the same keys, or none."""
-        if rows:
-            columns = list(rows[0])
-            await self.load(connection, target, columns, [tuple(map(row.__getitem__, columns)) for row in rows])
+        Args:
+            error: of the driver or of SQLAlchemy.
+            of: tables one of which it must be; any if none is named.
+        """
 
     async def create_temporary(self, connection: AsyncConnection, target: Table) -> None:
         """Create a temporary table, empty, for this transaction at least."""

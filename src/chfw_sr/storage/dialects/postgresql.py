@@ -1,9 +1,7 @@
 """PostgreSQL through asyncpg."""
 
-import json
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from datetime import datetime
-from hashlib import blake2b
 from typing import Any, ClassVar
 
 import asyncpg
@@ -12,7 +10,6 @@ from sqlalchemy import (
     URL,
     BigInteger,
     BindParameter,
-    Boolean,
     ColumnElement,
     Connection,
     Dialect,
@@ -44,15 +41,15 @@ from sqlalchemy.sql.expression import ColumnClause
 
 from chfw_sr.storage.columns import Instant
 
-from .base import SqlDialect, Step, Upsert, Ways, encode, original_of, places
+from .base import Question, Rows, SqlDialect, Step, Upsert, Ways, encode, original_of, places
 from .conversation import attend, driver_of
-from .prepared import Prepared, Statement
+from .prepared import Prepared, Statement, Together
 
 _BLOCK = 2**16
 """Outbox ids that one step of PostgreSQL's sequence stands for."""
 
-_COPY_FROM = 32
-"""Rows from which COPY beats INSERT."""
+_COPY_FROM = 64
+"""Rows from which COPY, which takes two round trips of its own, beats INSERT."""
 
 _BEGIN = "BEGIN"
 _WAYS = {
@@ -61,10 +58,12 @@ _WAYS = {
 }
 _BEGINNINGS = {
     ways: "; ".join((_BEGIN, *(f"SET LOCAL enable_{each} = off" for each in barred))) for ways, barred in _WAYS.items()
-}
+} | {Ways.KEPT: f"{_BEGIN}; SET LOCAL plan_cache_mode = force_generic_plan"}
 """Begin transactions whose ways are limited; each goes to the server in one piece."""
 
 _NESTING = text("SELECT set_config('enable_nestloop', :nesting, true)")
+
+_PLANNING = text("SELECT set_config('plan_cache_mode', 'auto', true)")
 
 _RAISE = text(
     "SELECT set_config(name, greatest(setting::bigint, :kib)::text, true) FROM pg_settings WHERE name = :name"
@@ -120,6 +119,7 @@ class PostgreSQL(SqlDialect):
             url.set(drivername="postgresql+asyncpg"),
             connect_args={"server_settings": settings, "timeout": 10},
             isolation_level="AUTOCOMMIT",
+            pool_use_lifo=True,  # few connections do nearly all the work, and have its plans and tables at hand
             **size,
         )
         attend(engine)
@@ -134,12 +134,17 @@ class PostgreSQL(SqlDialect):
     ) -> Sequence[Any]:
         """Go straight to the driver."""
         prepared = self.once(_prepare, build, *given)
-        arguments = prepared.arguments(parameters or {})
+        return prepared.rows(await self._fetch(connection, prepared.sql, prepared.arguments(parameters or {})))
+
+    async def _fetch(
+        self, connection: AsyncConnection, statement: str, arguments: Sequence[Any]
+    ) -> Sequence[asyncpg.Record]:
         known = connection.sync_connection
         assert known is not None
         for hear in known.engine.dispatch.before_cursor_execute:  # who listens hears of these, too
-            hear(known, None, prepared.sql, tuple(arguments), None, False)
-        return prepared.rows(await driver_of(known).fetch(prepared.sql, *arguments))
+            hear(known, None, statement, tuple(arguments), None, False)
+        records: Sequence[asyncpg.Record] = await driver_of(known).fetch(statement, *arguments)
+        return records
 
     def given(self, name: str, columns: Sequence[ColumnClause[Any]]) -> FromClause:
         """Name a table, through `unnest`."""
@@ -216,19 +221,29 @@ class PostgreSQL(SqlDialect):
             await connection.execution_options(chfw_begin=_BEGINNINGS[ways])
         await connection.begin()
 
+    async def plan_anew(self, connection: AsyncConnection) -> None:
+        """Leave the choice to the server."""
+        await connection.execute(_PLANNING)
+
     async def sweep(self, engine: AsyncEngine, targets: Sequence[Table]) -> None:
         """Vacuum them, unless somebody does already; a role that does not own them gets a warning from the server."""
         async with engine.connect() as connection:
             names = ", ".join(target.name for target in targets)
             await connection.exec_driver_sql(f"VACUUM (SKIP_LOCKED, INDEX_CLEANUP ON, TRUNCATE OFF) {names}")
 
-    async def lock_models(
-        self, connection: AsyncConnection, shared: Iterable[tuple[str, str]], owned: Iterable[tuple[str, str]]
+    async def ask(self, connection: AsyncConnection, questions: Sequence[Question]) -> Sequence[Sequence[Any]]:
+        """Ask by one statement, always the same: a question with nothing to ask costs a microsecond."""
+        if not any(is_asked for _, _, is_asked in questions):
+            return [()] * len(questions)
+        together = self.once(_prepare_together, *(build for build, _, _ in questions))
+        given = {name: value for _, each, _ in questions for name, value in each.items()}
+        return together.answers(await self._fetch(connection, together.sql, together.arguments(given)))
+
+    async def lock_keys(
+        self, connection: AsyncConnection, build: Callable[[SqlDialect], Select[Any]], given: Mapping[str, Any]
     ) -> None:
-        """Take advisory locks, shared or exclusive, all in one order."""
-        keys = {_model_key(model): False for model in shared} | {_model_key(model): True for model in owned}
-        if keys:
-            await self.run(connection, _lock_models, self.giving("models", _MODELS, sorted(keys.items())))
+        """Take advisory locks, shared or exclusive, in the order of the hashed keys."""
+        await self.run(connection, _lock_keys, given, build)
 
     async def reserve(self, connection: AsyncConnection, count: int) -> int:
         """Take steps of a sequence, each of which stands for a block of ids; for more than one, adjacent steps."""
@@ -243,14 +258,31 @@ class PostgreSQL(SqlDialect):
     ) -> None:
         """Use COPY for many rows."""
         if len(rows) < _COPY_FROM:
-            if rows:
-                named = [target.c[name] for name in columns]
-                await self.run(connection, _insert, self.giving("rows", named, rows), target, tuple(columns))
+            await self._insert(connection, [(target, columns, rows)] if rows else [])
             return
         known = connection.sync_connection
         assert known is not None
         records = encode([target.c[name] for name in columns], rows, self._types)
         await driver_of(known).copy_records_to_table(target.name, records=records, columns=columns)
+
+    async def load_all(self, connection: AsyncConnection, many: Iterable[Rows]) -> None:
+        """Use COPY for many rows of a table, and one statement for all other rows."""
+        few: list[Rows] = []
+        for each in many:
+            if len(each[-1]) >= _COPY_FROM:
+                await self.load(connection, *each)
+            elif each[-1]:
+                few.append(each)
+        await self._insert(connection, few)
+
+    async def _insert(self, connection: AsyncConnection, many: Sequence[Rows]) -> None:
+        """Insert rows of several tables by one statement."""
+        given: dict[str, Any] = {}
+        for number, (target, columns, rows) in enumerate(many):
+            given |= self.giving(f"rows{number}", [target.c[name] for name in columns], rows)
+        if given:
+            tables = [(target, tuple(columns)) for target, columns, _ in many]
+            await self.run(connection, _insert_all, given, *tables)
 
     async def owns(self, connection: AsyncConnection, target: Table) -> bool:
         """Ask for the owner's role."""
@@ -297,7 +329,7 @@ class PostgreSQL(SqlDialect):
         self, connection: AsyncConnection, steps: tuple[Step, ...], parameters: Mapping[str, Any]
     ) -> Sequence[Any]:
         """Carry them out as one statement, of which all parts see one moment."""
-        return await self.run(connection, _together, parameters, steps)
+        return await self.run(connection, _in_steps, parameters, steps)
 
     def migration_lock(self, connection: Connection) -> None:
         """Take an advisory lock for the transaction."""
@@ -318,9 +350,11 @@ class PostgreSQL(SqlDialect):
         state = _state(error)
         return state.startswith(self._TRANSIENT_CLASSES) or state == self._LOCK_NOT_AVAILABLE
 
-    def is_duplicate(self, error: BaseException) -> bool:
-        """Look at the SQLSTATE."""
-        return _state(error) == self._UNIQUE_VIOLATION
+    def is_duplicate(self, error: BaseException, *of: Table) -> bool:
+        """Look at the SQLSTATE, and at the table that comes with it."""
+        if _state(error) != self._UNIQUE_VIOLATION:
+            return False
+        return not of or getattr(original_of(error), "table_name", None) in [target.name for target in of]
 
     def listed(self, name: str, one: ColumnClause[Any]) -> FromClause:
         """Take a text apart in the server."""
@@ -367,27 +401,38 @@ def _prepare(dialect: "PostgreSQL", build: Callable[..., Any], *given: Hashable)
     return Prepared(build(dialect, *given), dialect._types)  # noqa: SLF001 - its own
 
 
+def _prepare_together(dialect: "PostgreSQL", *builds: Callable[[SqlDialect], Select[Any]]) -> Together:
+    return Together([build(dialect) for build in builds], dialect._types)  # noqa: SLF001 - its own
+
+
 def _reserve(_dialect: SqlDialect) -> Select[Any]:
     steps = func.generate_series(1, bindparam("steps", type_=Integer)).table_valued("step")
     return select(func.nextval(literal_column("'outbox_block_seq'"))).select_from(steps)
 
 
-def _insert(dialect: SqlDialect, target: Table, columns: Sequence[str]) -> Insert:
-    given = dialect.given("rows", [target.c[name] for name in columns])
-    return target.insert().from_select(list(columns), select(*(given.c[name] for name in columns)))
+def _insert_all(dialect: SqlDialect, *tables: tuple[Table, Sequence[str]]) -> Insert:
+    """Insert what is given for each table: all but the last in a WITH, which goes on whether it is read or not."""
+    *others, last = (_insert(dialect, f"rows{number}", *each) for number, each in enumerate(tables))
+    return last.add_cte(*(each.cte(f"others{number}") for number, each in enumerate(others)))
 
 
-_MODELS = (column("key", postgresql.BIGINT), column("own", Boolean))
+def _insert(dialect: SqlDialect, name: str, target: Table, columns: Sequence[str]) -> Insert:
+    given = dialect.given(name, [target.c[one] for one in columns])
+    return target.insert().from_select(list(columns), select(*(given.c[one] for one in columns)))
 
 
-def _lock_models(dialect: SqlDialect) -> Select[Any]:
-    models = dialect.given("models", _MODELS)
-    own = func.pg_advisory_xact_lock(models.c.key)
-    share = func.pg_advisory_xact_lock_shared(models.c.key)
-    return select(case((models.c.own, cast(own, Text)), else_=cast(share, Text)))
+def _lock_keys(dialect: SqlDialect, build: Callable[[SqlDialect], Select[Any]]) -> Select[Any]:
+    """Hash keys, put them in order, and lock them: functions of what is sorted within are called in that order."""
+    *names, own = build(dialect).subquery("wanted").columns
+    key = func.hashtextextended(
+        cast(func.jsonb_build_array(*names), Text), literal_column("0"), type_=BigInteger
+    ).label("key")
+    each = select(key, func.bool_or(own).label("own")).group_by(key).order_by(key).subquery("each")
+    alone, shared = func.pg_advisory_xact_lock(each.c.key), func.pg_advisory_xact_lock_shared(each.c.key)
+    return select(case((each.c.own, cast(alone, Text)), else_=cast(shared, Text)))
 
 
-def _together(dialect: SqlDialect, steps: Sequence[Step]) -> Statement:
+def _in_steps(dialect: SqlDialect, steps: Sequence[Step]) -> Statement:
     """Put each step but the last into a WITH."""
     *first, last = steps
     parts: list[CTE] = []
@@ -413,8 +458,3 @@ def _turned(columns: Sequence[ColumnClause[Any]], data: Sequence[Sequence[Any]])
 def _unnest(name: str, columns: Sequence[ColumnClause[Any]], arrays: Sequence[BindParameter[Any]]) -> FromClause:
     named = (column(one.name, one.type) for one in columns)
     return func.unnest(*arrays).table_valued(*named, name=name).render_derived()
-
-
-def _model_key(model: tuple[str, str]) -> int:
-    digest = blake2b(json.dumps(model).encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big", signed=True)

@@ -184,11 +184,14 @@ class SQLite(SqlDialect):
         """Wait for the turn to write."""
         await connection.begin()
 
+    async def plan_anew(self, connection: AsyncConnection) -> None:
+        """Do nothing: a plan does not depend on values."""
+
     async def sweep(self, engine: AsyncEngine, targets: Sequence[Table]) -> None:
         """Do nothing: what is deleted here is gone."""
 
-    async def lock_models(
-        self, connection: AsyncConnection, shared: Iterable[tuple[str, str]], owned: Iterable[tuple[str, str]]
+    async def lock_keys(
+        self, connection: AsyncConnection, build: Callable[[SqlDialect], Select[Any]], given: Mapping[str, Any]
     ) -> None:
         """Do nothing: this is the only writer."""
 
@@ -267,10 +270,13 @@ class SQLite(SqlDialect):
         code = getattr(original_of(error), "sqlite_errorcode", None)
         return code is not None and code & 0xFF in self._TRANSIENT
 
-    def is_duplicate(self, error: BaseException) -> bool:
-        """Look at SQLite's extended result code."""
-        code = getattr(original_of(error), "sqlite_errorcode", None)
-        return code in (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
+    def is_duplicate(self, error: BaseException, *of: Table) -> bool:
+        """Look at SQLite's extended result code, and at its words, which name columns."""
+        original = original_of(error)
+        code = getattr(original, "sqlite_errorcode", None)
+        if code not in (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY):
+            return False
+        return not of or any(f" {target.name}." in str(original) for target in of)
 
     def listed(self, name: str, one: ColumnClause[Any]) -> FromClause:
         """Use `json_each`."""

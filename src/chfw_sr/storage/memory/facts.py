@@ -37,7 +37,7 @@ def answer(state: State, needs: Needs, remaining: Mapping[EUI | None, int]) -> F
     asked = Facts(
         user=user.user if user else None,
         operators=tuple(sorted(eui for eui, record in state.users.items() if Role.DCC in record.user.roles)),
-        campaigns={each: _campaign(state, each) for each in _campaigns(needs, hubs.values(), campaign)},
+        campaigns={each: _campaign(state, each, needs) for each in _campaigns(needs, hubs.values(), campaign)},
         hubs=hubs,
         recorded=frozenset(key for key in needs.activations if key in state.activations),
         remaining=remaining,
@@ -114,7 +114,7 @@ def _campaigns(needs: Needs, hubs: Iterable[Hub], campaign: Campaign | None) -> 
     return sorted(named)
 
 
-def _campaign(state: State, campaign_id: CampaignID) -> CampaignFacts:
+def _campaign(state: State, campaign_id: CampaignID, needs: Needs) -> CampaignFacts:
     tallies: defaultdict[Phase, Tally] = defaultdict(Tally)
     for cell in campaign_cells(state, campaign_id):
         tally = tallies[cell.phase]
@@ -123,8 +123,13 @@ def _campaign(state: State, campaign_id: CampaignID) -> CampaignFacts:
         )
     return CampaignFacts(
         campaign=state.campaigns[campaign_id],
-        participations={each.supplier: each for each in campaign_participations(state, campaign_id)},
+        participations={
+            each.supplier: each
+            for each in campaign_participations(state, campaign_id)
+            if needs.everybody or (campaign_id, each.supplier) == (needs.campaign, needs.user)
+        },
         tallies=dict(tallies),
+        complete=needs.everybody,
     )
 
 

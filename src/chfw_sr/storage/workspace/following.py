@@ -62,7 +62,7 @@ def _save_campaign(known: Known, pending: Pending, change: CampaignSaved, cause:
     found = known.campaigns.get(campaign.campaign_id)
     if change.event is CampaignEvent.CREATED or found is None or _nature(found.campaign) != _nature(campaign):
         return False
-    known.campaigns[campaign.campaign_id] = CampaignFacts(campaign, found.participations, found.tallies)
+    known.campaigns[campaign.campaign_id] = CampaignFacts(campaign, found.participations, found.tallies, found.complete)
     pending.campaigns[campaign.campaign_id] = campaign
     pending.history.append(campaign_line(change, cause))
     return True
@@ -81,7 +81,7 @@ def _save_participation(known: Known, pending: Pending, change: ParticipationSav
     participations = {**found.participations, part.supplier: part}
     if part.supplier not in found.participations:
         participations = dict(sorted(participations.items()))
-    known.campaigns[part.campaign_id] = CampaignFacts(found.campaign, participations, found.tallies)
+    known.campaigns[part.campaign_id] = CampaignFacts(found.campaign, participations, found.tallies, found.complete)
     pending.participations[part.campaign_id, part.supplier] = part
     pending.history.append(participation_line(change, cause))
     return True
@@ -217,4 +217,4 @@ def _count(known: Known, pending: Pending, place: Place, eui: EUI, result: Activ
     assert found is not None
     tally = found.tallies[phase]
     tallies = {**found.tallies, phase: Tally(tally.devices, tally.activated + activated, tally.failed + failed)}
-    known.campaigns[campaign_id] = CampaignFacts(found.campaign, found.participations, tallies)
+    known.campaigns[campaign_id] = CampaignFacts(found.campaign, found.participations, tallies, found.complete)

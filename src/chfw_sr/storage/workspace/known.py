@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from chfw_sr.campaign.facts import ActivationKey, Facts, Needs
-from chfw_sr.campaign.model import CampaignFacts, Cell, Hub, Membership, OwnLists, User
+from chfw_sr.campaign.model import CampaignFacts, Cell, Hub, Membership, OwnLists, Participation, User
 from chfw_sr.messages import EUI, ActivationResult, CampaignID, Phase
 
 Part = tuple[CampaignID, EUI]
@@ -54,7 +54,8 @@ class Known:
     Attributes:
         users: by EUI; they do not change within a unit of work.
         operators: all of them; None if they are unknown.
-        campaigns: with participations and tallies.
+        campaigns: with tallies, and with those participations that were asked for.
+        parts: of which is known whether there is a participation; `campaigns` have it then.
         hubs: what the inventory says; `hub` gives them with their places.
         rows: of known hubs, in live campaigns that hold them and in those that were searched.
         searched: the campaigns of which a known hub's rows are known, whether the campaign lives or holds it or not.
@@ -74,6 +75,7 @@ class Known:
     def forget(self) -> None:
         """Forget everything that can change."""
         self.campaigns: dict[CampaignID, CampaignFacts | None] = {}
+        self.parts: set[Part] = set()
         self.hubs: dict[EUI, Hub | None] = {}
         self.rows: dict[EUI, dict[Place, Row]] = {}
         self.searched: dict[EUI, frozenset[CampaignID]] = {}
@@ -96,19 +98,35 @@ class Known:
             and (needs.user is None or needs.user in self.users)
             and all(map(self.hubs.__contains__, needs.hubs))
             and all(map(self.recorded.__contains__, needs.activations))
-            and (not needs.hub_campaigns or all(map(self.campaigns.__contains__, self.holders(needs.hubs))))
-            and (needs.campaign is None or self._covers_campaign(needs, needs.campaign))
+            and all(self._covers(each, needs) for each in self.named(needs))
+            and (needs.campaign is None or self._covers_own(needs, needs.campaign))
         )
 
-    def _covers_campaign(self, needs: Needs, campaign_id: CampaignID) -> bool:
+    def _covers(self, campaign_id: CampaignID, needs: Needs) -> bool:
         if self.campaigns.get(campaign_id) is None:
             return campaign_id in self.campaigns
+        return not needs.everybody or self.is_complete(campaign_id)
+
+    def _covers_own(self, needs: Needs, campaign_id: CampaignID) -> bool:
+        if self.campaigns[campaign_id] is None:
+            return True
         if needs.cells and campaign_id not in self.cells:
             return False
         part = (campaign_id, needs.user) if needs.user is not None else None
         return part is None or (
-            (not needs.responsible or part in self.witnesses) and (not needs.own_lists or self.has_lists(part))
+            self.has_participation(part)
+            and (not needs.responsible or part in self.witnesses)
+            and (not needs.own_lists or self.has_lists(part))
         )
+
+    def is_complete(self, campaign_id: CampaignID) -> bool:
+        """Tell whether all participations in a campaign are known."""
+        found = self.campaigns.get(campaign_id)
+        return found is not None and found.complete
+
+    def has_participation(self, part: Part) -> bool:
+        """Tell whether it is known if a Supplier takes part in a campaign, and how."""
+        return part in self.parts or self.is_complete(part[0])
 
     def has_lists(self, part: Part) -> bool:
         """Tell whether a User's lists in a campaign are known."""
@@ -121,21 +139,35 @@ class Known:
         """
         user, campaign_id = needs.user, needs.campaign
         assert self.operators is not None
-        named = set(self.holders(needs.hubs)) if needs.hub_campaigns else set()
         found = self.campaigns[campaign_id] if campaign_id is not None else None
-        if campaign_id is not None:
-            named.add(campaign_id)
         part = None if found is None or user is None else (found.campaign.campaign_id, user)
         return Facts(
             user=None if user is None else self.users[user],
             operators=self.operators,
-            campaigns={each: known for each in sorted(named) if (known := self.campaigns[each]) is not None},
+            campaigns=self.asked(needs),
             hubs={eui: hub for eui in needs.hubs if (hub := self.hub(eui)) is not None},
             recorded=frozenset(key for key in needs.activations if self.recorded[key]),
             responsible=needs.responsible and part is not None and self.witnesses[part] is not None,
             own_lists=self._own_lists(part) if needs.own_lists and part and self.has_lists(part) else _NOT_LISTED,
             cells=tuple(self.cells[found.campaign.campaign_id].values()) if needs.cells and found is not None else (),
         )
+
+    def named(self, needs: Needs) -> set[CampaignID]:
+        """Name the campaigns that needs ask for, as far as they are known; `hub_campaigns` of known hubs."""
+        named = set(self.holders(needs.hubs)) if needs.hub_campaigns else set()
+        if needs.campaign is not None:
+            named.add(needs.campaign)
+        return named
+
+    def asked(self, needs: Needs, more: Iterable[CampaignID] = ()) -> Mapping[CampaignID, CampaignFacts]:
+        """Give campaigns, each with those participations that needs ask for.
+
+        Args:
+            needs: which campaigns, and whose participations.
+            more: campaigns that hold hubs of the needs, where those are not known.
+        """
+        found = {each: self.campaigns[each] for each in sorted({*self.named(needs), *more})}
+        return {each: _cut(facts, needs) for each, facts in found.items() if facts is not None}
 
     def holders(self, hubs: Iterable[EUI]) -> Iterable[CampaignID]:
         """Name the campaigns that hold known hubs, once for each hub."""
@@ -157,6 +189,22 @@ class Known:
             self._strangers.setdefault(part[1], []).append(part)
         else:
             self._proved.setdefault(witness, []).append(part)
+
+    def learn_participations(self, campaign_id: CampaignID, found: Iterable[Participation], *, everybody: bool) -> None:
+        """Learn participations of a known campaign; what is known of others stays as it has become.
+
+        Args:
+            campaign_id: of which.
+            found: some that are not known, or all.
+            everybody: whether these are all.
+        """
+        facts = self.campaigns[campaign_id]
+        if facts is not None:
+            parts = {**{each.supplier: each for each in found}, **facts.participations}
+            complete = everybody or facts.complete
+            self.campaigns[campaign_id] = CampaignFacts(
+                facts.campaign, dict(sorted(parts.items())), facts.tallies, complete
+            )
 
     def learn_hub(self, hub: Hub, rows: dict[Place, Row], searched: frozenset[CampaignID]) -> None:
         """Learn a hub: its data, and its rows in live campaigns and in those that were searched."""
@@ -225,6 +273,14 @@ class Known:
         for user in parties:
             for part in self._strangers.pop(user, ()) if user is not None else ():
                 self.witnesses.pop(part, None)
+
+
+def _cut(facts: CampaignFacts, needs: Needs) -> CampaignFacts:
+    """Leave out participations that needs do not ask for."""
+    if needs.everybody:
+        return facts
+    own = facts.participations.get(needs.user) if needs.user and needs.campaign == facts.campaign.campaign_id else None
+    return CampaignFacts(facts.campaign, {} if own is None else {own.supplier: own}, facts.tallies, complete=False)
 
 
 def _with(hub: Hub, membership: Membership | None, firmware_version: str, last_activation_at: datetime | None) -> Hub:

@@ -22,6 +22,8 @@ class Wanted:
     Attributes:
         hubs: to lock and to load.
         bulk: to lock, but not to keep one by one; in the order in which they are named.
+        participants: parts of which to learn whether there is a participation.
+        everybody: campaigns of which to learn all participations.
         held: hubs, known or not, of which also the campaigns that hold them are to be locked and loaded.
         launches: campaigns whose models are to be owned.
         parts: of which to learn whether the User is responsible.
@@ -31,6 +33,8 @@ class Wanted:
 
     users: set[EUI] = field(default_factory=set)
     campaigns: set[CampaignID] = field(default_factory=set)
+    participants: set[Part] = field(default_factory=set)
+    everybody: set[CampaignID] = field(default_factory=set)
     hubs: set[EUI] = field(default_factory=set)
     bulk: dict[EUI, None] = field(default_factory=dict)
     held: set[EUI] = field(default_factory=set)
@@ -76,11 +80,15 @@ class Wanted:
             self.campaigns.add(campaign_id)
         if needs.remaining:
             self.launches.add(campaign_id)
+        if needs.everybody and not known.is_complete(campaign_id):
+            self.everybody.add(campaign_id)
         if needs.cells and campaign_id not in known.cells:
             self.cells.add(campaign_id)
         if needs.user is None:
             return
         part = (campaign_id, needs.user)
+        if not known.has_participation(part):
+            self.participants.add(part)
         if needs.responsible and part not in known.witnesses:
             self.parts.add(part)
         if needs.own_lists and not known.has_lists(part):
