@@ -243,9 +243,9 @@ async def test_what_proved_a_users_part_is_looked_at_first(busy: SqlStore) -> No
                     await work.facts(Needs(user=user, campaign=campaign_id, responsible=True))
         await assert_found_by_index(busy, caught)
         asked[user, campaign_id] = [statement for statement, _ in caught if re.search(r"\bhubs\b", statement)]
-    assert [len(each) for each in asked.values()] == [1, 2, 2]
+    assert [sum("coalesce" in each for each in some) for some in asked.values()] == [0, 2, 2]
     assert asked[hub_eui(99), C1] == asked[hub_eui(99), cid("none")]
-    assert not [each for each in asked[BOB, C1] if "coalesce" in each]
+    assert len(asked[BOB, C1]) == 1
 
 
 def test_witnesses_are_forgotten_from_the_oldest_on(monkeypatch: pytest.MonkeyPatch) -> None:
