@@ -1,4 +1,4 @@
-"""What takes long, out of the event loop's way: taking octets in, in a thread that ends with it, and writing.
+"""Taking octets from anybody in, in a thread that ends with it.
 
 lxml keeps every name that a thread has ever parsed for as long as the thread lives: in a thread of a pool, documents
 full of new names would fill the memory, a message at a time, without ever being accepted. A thread costs some 100 µs.
@@ -10,38 +10,15 @@ by itself goes its own way.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import ParamSpec, TypeVar
 
 from chfw_sr.portions import portions
 from chfw_sr.wire import Attributed, Intake, TrustStore, Unattributed
 
 PORTION_OCTETS = 2**17
 """Octets that the event loop waits for: some 15 ms of CPU, ten times as many if they are hostile."""
-
-FEW = 16
-"""Messages that are written and signed where they are needed, some 80 µs each: a thread would cost more."""
-
-Arguments = ParamSpec("Arguments")
-Result = TypeVar("Result")
-
-
-async def beside(
-    many: int, work: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
-) -> Result:
-    """Do work in a thread, if it is about more than a few messages; else where it is needed.
-
-    Args:
-        many: messages.
-        work: what to do.
-        args: its arguments.
-        kwargs: likewise.
-    """
-    if many <= FEW:
-        return work(*args, **kwargs)
-    return await asyncio.to_thread(work, *args, **kwargs)
 
 
 async def take_apart(

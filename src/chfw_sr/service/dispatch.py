@@ -6,6 +6,7 @@ event loop and in one go; then it is stored. So the relay, whenever it repeats i
 An alert to a User with e-mail is written once and stored for each of its channels: the same name, the same octets.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -14,7 +15,6 @@ from chfw_sr.messages import EUI, Alert
 from chfw_sr.quick import quick
 from chfw_sr.wire import Signer, write_alerts
 
-from .apart import beside
 from .mailing import NOBODY
 from .ports import Channels, MessageKind, OutboxMessage, UnitOfWork
 
@@ -60,7 +60,7 @@ async def dispatch(
     if not outgoing:
         return
     first = await work.reserve(len(outgoing) + (_copies(outgoing, mailed) if mailed else 0))
-    await work.enqueue(await beside(len(outgoing), _write, outgoing, first, now, dcc, signer, mailed))
+    await work.enqueue(await asyncio.to_thread(_write, outgoing, first, now, dcc, signer, mailed))
 
 
 def _copies(outgoing: Sequence[Outgoing], mailed: Mapping[EUI, Channels]) -> int:

@@ -6,6 +6,7 @@ the rest. If a batch fails by a defect of ours, its messages are taken one by on
 only the one that fails suffers: it is quarantined, loudly. The caller acknowledges afterwards.
 """
 
+import asyncio
 import logging
 import time
 from collections import Counter
@@ -21,7 +22,7 @@ from chfw_sr.messages import EUI, Rejected, RequestID, ResponseCode, ServiceRequ
 from chfw_sr.wire import Attributed, Intake, Signer, TrustStore, Unattributed
 
 from .answers import Answer, campaign_of, concerns, rejection_alert, set_aside, write
-from .apart import beside, take_apart
+from .apart import take_apart
 from .conduct import Conduct, anticipate
 from .dispatch import dispatch
 from .mailing import NOBODY, MailingList
@@ -253,9 +254,8 @@ class Processor:
             else:
                 answers.append(_repeat(one.delivery, intake, claimed[one.place]))
             if len(answers) % WRITTEN_AT_ONCE == 0:
-                await beside(WRITTEN_AT_ONCE, write, answers[-WRITTEN_AT_ONCE:], self._signer)
-        rest = answers[len(answers) // WRITTEN_AT_ONCE * WRITTEN_AT_ONCE :]
-        await beside(len(rest), write, rest, self._signer)
+                await asyncio.to_thread(write, answers[-WRITTEN_AT_ONCE:], self._signer)
+        await asyncio.to_thread(write, answers[len(answers) // WRITTEN_AT_ONCE * WRITTEN_AT_ONCE :], self._signer)
         await work.quarantine(aside)
         await work.finish([record for each in answers if (record := each.record(now)) is not None])
         outgoing = [each for answer in answers for each in answer.outgoing()]
