@@ -35,24 +35,17 @@ from .tables import hubs
 
 _temporary = MetaData()
 
-imported = Table(
-    "imported_hubs",
-    _temporary,
-    Column("place", BigInteger, nullable=False),
-    *(Column(name, KEY) for name in HUB_DATA),
-    prefixes=["TEMPORARY"],
-    postgresql_on_commit="DROP",
-)
+
+def _beside(name: str, first: Column[Any]) -> Table:
+    """Make a temporary table of hubs, with a column before theirs."""
+    columns = (first, *(Column(each, KEY) for each in HUB_DATA))
+    return Table(name, _temporary, *columns, prefixes=["TEMPORARY"], postgresql_on_commit="DROP")
+
+
+imported = _beside("imported_hubs", Column("place", BigInteger, nullable=False))
 """What an import brought, in order; nothing else is kept of it before it is compared with the inventory."""
 
-differing = Table(
-    "differing_hubs",
-    _temporary,
-    Column("known", Boolean, nullable=False),
-    *(Column(name, KEY) for name in HUB_DATA),
-    prefixes=["TEMPORARY"],
-    postgresql_on_commit="DROP",
-)
+differing = _beside("differing_hubs", Column("known", Boolean, nullable=False))
 """What of it is not in the inventory as it is: new hubs, and known ones whose data changed."""
 
 
