@@ -358,6 +358,70 @@ async def test_what_is_anticipated_is_locked(store: SqlStore, impatient: SqlStor
                     await second.facts(other)
 
 
+async def test_hubs_are_locked_after_campaigns(store: SqlStore, impatient: SqlStore) -> None:
+    """In one statement, but in this order: whoever waits for a campaign has no hub that others may want."""
+    await stock(store, hub(0), hub(1))
+    await create(store, campaign(stage=Stage.PILOT_CONSULTATION, response_deadline=AT + HOUR))
+    asked = Needs(user=ALICE, campaign=C1, hubs=numbers([0]), responsible=True)
+    async with store.begin() as work:
+        await work.facts(Needs(campaign=C1))
+        async with asyncio.TaskGroup() as group:
+            later = group.create_task(within(store, lambda other: other.anticipate([asked])))
+            await waiting(store)
+            async with impatient.begin() as free:
+                await free.facts(Needs(hubs=numbers([0])))
+            assert not later.done()
+            await work.commit()
+    async with store.begin() as work:
+        await work.facts(Needs(hubs=numbers([0])))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(within(store, lambda other: other.anticipate([asked])))
+            await waiting(store)
+            with pytest.raises(Unavailable):
+                async with impatient.begin() as held:
+                    await held.facts(Needs(campaign=C1))
+            await work.commit()
+
+
+async def test_ids_that_were_reserved_before_a_lock_are_not_used_after_it(store: SqlStore) -> None:
+    """Whoever had the lock meanwhile told its Users something first, and under greater ids."""
+    await stock(store, hub(0))
+    await create(store, campaign(), campaign(C2))
+    async with store.begin() as work:
+        await work.anticipate([Needs(user=ALICE, campaign=C1)])
+        before = await work.reserve(2)
+        assert await work.reserve(1) == before + 2
+        async with store.begin() as other:
+            await other.anticipate([Needs(user=ALICE, campaign=C2)])
+            meanwhile = await other.reserve(1)
+            await other.commit()
+        await work.anticipate([Needs(campaign=C2)])  # which locks it, and asks nothing beside which to reserve more
+        assert before < meanwhile < await work.reserve(1)
+
+
+async def test_rows_are_found_by_index_in_tables_that_grew_since_they_were_analysed(store: SqlStore) -> None:
+    """Those of a new database do until autovacuum comes round; a claim read the whole inbox for each RequestID."""
+    await enrol(store, user(ALICE))
+    async with store.database.write() as connection:
+        for name in ("inbox", "activations", "campaign_hubs", "participations", "hubs"):
+            await connection.execute(text(f"ANALYZE {name}"))
+    await stock(store, *map(hub, range(300)))
+    await create(store, campaign(stage=Stage.PILOT_CONSULTATION, response_deadline=AT + HOUR))
+    await apply(store, NominationsReplaced(C1, ALICE, numbers(range(300))))
+    key = (hub_eui(0), NEW, AT)
+    asked = Needs(user=ALICE, campaign=C1, hubs=numbers([0]), responsible=True, hub_campaigns=True, activations=(key,))
+    async with store.begin() as work:
+        with catching(store) as caught:
+            await work.claim([claim(1)])
+            await work.anticipate([asked])
+        connection = work._connection  # type: ignore[attr-defined]
+        for statement, parameters in caught:
+            found = await connection.exec_driver_sql(f"EXPLAIN {statement}", parameters)
+            plan = "\n".join(row[0] for row in found)
+            assert not re.search(r"Seq Scan on (inbox|activations|campaign_hubs|participations|hubs)\b", plan), plan
+            assert "Hash Join" not in plan, plan
+
+
 async def test_a_long_list_that_waited_for_a_report_sees_what_it_reported(store: SqlStore) -> None:
     """It is read by the statement that locks it, and told by the row that it waited for."""
     await stock(store, *(hub(number) for number in range(1, 1010)))

@@ -1,19 +1,21 @@
 """Results of hubs: inventory, memberships, cells and sums follow, 10,000 at a time in a few statements (11.30)."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Update, bindparam, false, func, select, true, update
+from sqlalchemy import BigInteger, Update, column, false, func, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.expression import ColumnClause
 
 from chfw_sr.campaign.changes import ActivationsRecorded
 from chfw_sr.messages import EUI, ActivationResult, CampaignID, Phase
 from chfw_sr.service.ports import Cause
 
 from .allotment import PREFIXES
-from .dialects import SqlDialect, Upsert
+from .columns import KEY
+from .dialects import Modification, SqlDialect, Upsert
 from .history import record
 from .lines import ACTIVATION, activation_line, activation_values
 from .tables import activations, campaign_hubs, campaigns, cells, hubs
@@ -30,7 +32,7 @@ async def record_activations(
     connection: AsyncConnection, dialect: SqlDialect, change: ActivationsRecorded, cause: Cause
 ) -> None:
     """Carry out the change; later results of a hub replace earlier ones of the same report."""
-    await add_activations(connection, dialect, [activation_values(one, cause) for one in change.activations])
+    added = [activation_values(one, cause) for one in change.activations]
     await record(connection, dialect, [activation_line(one, cause) for one in change.activations])
     newest: dict[EUI, tuple[datetime, str | None]] = {}
     outcomes: dict[HubInPhase, ActivationResult] = {}
@@ -45,23 +47,19 @@ async def record_activations(
         newest[hub] = (activation.at, version)
         if one.campaign_id is not None and one.phase is not None:
             outcomes[one.campaign_id, one.phase, hub] = activation.result
-    await update_inventory(connection, dialect, newest)
-    await _count(connection, dialect, outcomes)
-    await set_outcomes(connection, dialect, outcomes)
+    counts, sums = await _count(connection, dialect, outcomes)
+    changes = (
+        updating_inventory(dialect, newest),
+        *moving_counts(dialect, counts, sums),
+        setting_outcomes(dialect, outcomes),
+    )
+    await dialect.change(connection, changes, [(activations, ACTIVATION, added)])
 
 
-async def add_activations(connection: AsyncConnection, dialect: SqlDialect, values: Sequence[tuple[Any, ...]]) -> None:
-    """Add results; each has the columns `ACTIVATION`."""
-    await dialect.load(connection, activations, ACTIVATION, values)
-
-
-async def update_inventory(
-    connection: AsyncConnection, dialect: SqlDialect, newest: Mapping[EUI, tuple[datetime, str | None]]
-) -> None:
+def updating_inventory(dialect: SqlDialect, newest: Mapping[EUI, tuple[datetime, str | None]]) -> Modification:
     """Note when hubs reported last, and the versions that they run since, where they changed."""
-    if newest:
-        given = dialect.giving("results", _INVENTORY, [(hub, *result) for hub, result in newest.items()])
-        await dialect.run(connection, _update_inventory, given)
+    given = dialect.giving("results", _INVENTORY, [(hub, *result) for hub, result in newest.items()])
+    return Modification(_update_inventory, given, is_made=bool(newest))
 
 
 _INVENTORY = (hubs.c.eui, hubs.c.last_activation_at, hubs.c.firmware_version)
@@ -81,8 +79,8 @@ def _update_inventory(dialect: SqlDialect) -> Update:
 
 async def _count(
     connection: AsyncConnection, dialect: SqlDialect, outcomes: Mapping[HubInPhase, ActivationResult]
-) -> None:
-    """Let outcomes take the place of those before them: the counts of the cells and the sums move by the difference."""
+) -> tuple[dict[int, Counter[ActivationResult]], dict[tuple[CampaignID, Phase], Counter[ActivationResult]]]:
+    """Say by how much counts of cells and sums move, when outcomes take the place of those before them."""
     row = campaign_hubs.c
     counts: dict[int, Counter[ActivationResult]] = {}
     sums: dict[tuple[CampaignID, Phase], Counter[ActivationResult]] = {}
@@ -96,16 +94,13 @@ async def _count(
                 if before is not None:
                     moved[ActivationResult(before)] -= 1
                 moved[outcomes[campaign_id, phase, hub]] += 1
-    await move_counts(connection, dialect, counts, sums)
+    return counts, sums
 
 
-async def set_outcomes(
-    connection: AsyncConnection, dialect: SqlDialect, outcomes: Mapping[HubInPhase, ActivationResult]
-) -> None:
+def setting_outcomes(dialect: SqlDialect, outcomes: Mapping[HubInPhase, ActivationResult]) -> Modification:
     """Replace outcomes."""
-    if outcomes:
-        data = [(campaign, phase.value, hub, result.value) for (campaign, phase, hub), result in outcomes.items()]
-        await dialect.run(connection, _set_outcomes, dialect.giving("outcomes", _OUTCOME, data))
+    data = [(campaign, phase.value, hub, result.value) for (campaign, phase, hub), result in outcomes.items()]
+    return Modification(_set_outcomes, dialect.giving("outcomes", _OUTCOME, data), is_made=bool(data))
 
 
 _OUTCOME = (campaign_hubs.c.campaign_id, campaign_hubs.c.phase, campaign_hubs.c.hub, campaign_hubs.c.outcome)
@@ -120,37 +115,44 @@ def _set_outcomes(dialect: SqlDialect) -> Upsert:
     )
 
 
-async def move_counts(
-    connection: AsyncConnection,
-    dialect: SqlDialect,
-    counts: Mapping[int, Counts],
-    sums: Mapping[tuple[CampaignID, Phase], Counts],
-) -> None:
+def moving_counts(
+    dialect: SqlDialect, counts: Mapping[int, Counts], sums: Mapping[tuple[CampaignID, Phase], Counts]
+) -> tuple[Modification, Modification]:
     """Move the counts of cells, and with them the sums of their campaigns."""
     moved = [
-        {"cell": cell_id, **{f"more_{name}": one[result] for result, name in _COUNTS.items()}}
-        for cell_id, one in sorted(counts.items())
-        if any(one.values())
+        (cell_id, *(one[result] for result in _COUNTS)) for cell_id, one in sorted(counts.items()) if any(one.values())
     ]
-    if not moved:
-        return
-    await connection.execute(dialect.once(_move_counts), moved)
-    by_campaign: dict[CampaignID, dict[str, Any]] = {}
-    for (campaign_id, phase), one in sorted(sums.items()):
-        more = by_campaign.setdefault(campaign_id, {"campaign": campaign_id, **dict.fromkeys(_SUMS.values(), 0)})
-        more |= {_SUMS[f"{PREFIXES[phase]}_{name}"]: one[result] for result, name in _COUNTS.items()}
-    await connection.execute(dialect.once(_move_sums), list(by_campaign.values()))
+    by_campaign: dict[CampaignID, dict[str, int]] = {}
+    for (campaign_id, phase), one in sorted(sums.items() if moved else ()):
+        more = by_campaign.setdefault(campaign_id, dict.fromkeys(_SUMS, 0))
+        more |= {f"{PREFIXES[phase]}_{name}": one[result] for result, name in _COUNTS.items()}
+    summed = [(campaign_id, *more.values()) for campaign_id, more in by_campaign.items()]
+    return (
+        Modification(_move_counts, dialect.giving("moved", _MOVED, moved), is_made=bool(moved)),
+        Modification(_move_sums, dialect.giving("summed", _SUMMED, summed), is_made=bool(summed)),
+    )
 
 
-_SUMS = {f"{prefix}_{name}": f"more_{prefix}_{name}" for prefix in PREFIXES.values() for name in _COUNTS.values()}
-"""The sums of a campaign that results move, and the names of the parameters that move them."""
+_SUMS = tuple(f"{prefix}_{name}" for prefix in PREFIXES.values() for name in _COUNTS.values())
+"""The sums of a campaign that results move."""
+
+_MOVED: tuple[ColumnClause[Any], ...] = (
+    column("cell", BigInteger),
+    *(column(f"more_{name}", BigInteger) for name in _COUNTS.values()),
+)
+_SUMMED: tuple[ColumnClause[Any], ...] = (
+    column("campaign", KEY),
+    *(column(f"more_{name}", BigInteger) for name in _SUMS),
+)
 
 
-def _move_counts(_dialect: SqlDialect) -> Update:
-    values = {name: cells.c[name] + bindparam(f"more_{name}") for name in _COUNTS.values()}
-    return update(cells).where(cells.c.id == bindparam("cell")).values(values)
+def _move_counts(dialect: SqlDialect) -> Update:
+    moved = dialect.given("moved", _MOVED).c
+    values = {name: cells.c[name] + moved[f"more_{name}"] for name in _COUNTS.values()}
+    return update(cells).where(cells.c.id == moved.cell).values(values)
 
 
-def _move_sums(_dialect: SqlDialect) -> Update:
-    values = {name: campaigns.c[name] + bindparam(more) for name, more in _SUMS.items()}
-    return update(campaigns).where(campaigns.c.campaign_id == bindparam("campaign")).values(values)
+def _move_sums(dialect: SqlDialect) -> Update:
+    summed = dialect.given("summed", _SUMMED).c
+    values = {name: campaigns.c[name] + summed[f"more_{name}"] for name in _SUMS}
+    return update(campaigns).where(campaigns.c.campaign_id == summed.campaign).values(values)

@@ -34,7 +34,7 @@ from chfw_sr.service.ports import Cause
 from .activations import record_activations
 from .allotment import allot_pilot
 from .columns import KEY
-from .dialects import SqlDialect, Upsert
+from .dialects import Modification, SqlDialect, Upsert
 from .history import record, record_hubs
 from .lines import campaign_line, participation_line
 from .mapping import campaign_values, participation_values
@@ -105,7 +105,7 @@ class ChangeMaker:
     async def _save_participations(self, changes: Sequence[ParticipationSaved], cause: Cause) -> None:
         if changes:
             parts = [change.participation for change in changes]
-            await save_participations(self._connection, self._dialect, parts)
+            await self._dialect.change(self._connection, [saving_participations(self._dialect, parts)], ())
             await record(self._connection, self._dialect, [participation_line(change, cause) for change in changes])
 
     async def _set_default_list(self, change: DefaultListSet, cause: Cause) -> None:
@@ -148,12 +148,11 @@ class ChangeMaker:
         await self._dialect.put(self._connection, campaign_hubs, columns, rows, given)
 
 
-async def save_participations(connection: AsyncConnection, dialect: SqlDialect, parts: Sequence[Participation]) -> None:
+def saving_participations(dialect: SqlDialect, parts: Sequence[Participation]) -> Modification:
     """Create or save Suppliers' parts in campaigns, each named once."""
-    if parts:
-        rows = [[values[name] for name in _PARTICIPATION] for values in map(participation_values, parts)]
-        given = dialect.giving("parts", tuple(participations.c), rows)
-        await dialect.run(connection, _save_participations, given)
+    rows = [[values[name] for name in _PARTICIPATION] for values in map(participation_values, parts)]
+    given = dialect.giving("parts", tuple(participations.c), rows)
+    return Modification(_save_participations, given, is_made=bool(parts))
 
 
 _PARTICIPATION = participations.c.keys()

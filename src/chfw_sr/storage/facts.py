@@ -10,8 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from chfw_sr.campaign.facts import Facts, Needs
 from chfw_sr.campaign.model import Campaign, Cell, Hub, OwnLists, Participation, PlanRow
 from chfw_sr.messages import EUI, MAX_DEVICE_LIST, CampaignID, Phase
+from chfw_sr.service.ports import Claim, Claimed
 
 from .dialects import SqlDialect
+from .inbox import Inbox
 from .loading import Loader
 from .lookups import hubs_alike, places_alike
 from .mapping import to_cell, to_hubs, to_participation, to_plan_row
@@ -46,9 +48,37 @@ class FactFinder:
         self._loader = Loader(connection, dialect, known, witnesses)
         self._safe_launches = safe_launches
 
+    async def claim(self, inbox: Inbox, claims: Sequence[Claim]) -> Sequence[Claimed]:
+        """Claim RequestIDs; in passing, learn of their originators, who will be asked for next."""
+        originators = {claim.request_id.originator for claim in claims}
+        users, learn_users = self._loader.about_users(originators - self._known.users.keys())
+        found, named = await self._dialect.ask(self._connection, [inbox.looking_for(claims), users])
+        learn_users(named)
+        return inbox.claim(claims, found)
+
     async def learn(self, needs: Sequence[Needs]) -> None:
         """Learn what needs ask for, and take all their locks."""
         await self._loader.learn(needs)
+
+    async def plan_anew(self) -> None:
+        """From now on, statements are about very many rows."""
+        await self._loader.plan_anew()
+
+    def take_ids(self, count: int) -> int | None:
+        """Take consecutive ids of the outbox that were reserved since the last lock was; give the first.
+
+        Returns:
+            None if there are not so many.
+        """
+        ids = self._loader.ids
+        if len(ids) < count:
+            return None
+        self._loader.ids = ids[count:]
+        return ids[0]
+
+    def forget_ids(self) -> None:
+        """Take no more of the ids that were reserved: there was another lock to wait for."""
+        self._loader.ids = range(0)
 
     def recall(self, needs: Needs) -> Facts | None:
         """Answer needs from what is known; None if that is not enough."""
@@ -62,7 +92,10 @@ class FactFinder:
         facts = await self._bulk(needs) if _is_bulky(needs) else self._known.answer(needs)
         mine = facts.campaigns.get(needs.campaign) if needs.campaign else None
         part = None if needs.user is None or needs.campaign is None else (needs.campaign, needs.user)
-        if needs.own_lists and part is not None and not self._known.has_lists(part):
+        is_listed = needs.own_lists and part is not None and not self._known.has_lists(part)
+        if is_listed or needs.own_safe_launch or needs.plan or needs.remaining:
+            await self._loader.plan_anew()
+        if is_listed and part is not None:
             facts = replace(facts, own_lists=await self._own_lists(*part))
         if needs.own_safe_launch and part is not None:  # also of a campaign that is not there: nobody is to notice
             own = await self._own_safe_launch(*part)

@@ -9,26 +9,29 @@ response.
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Select, and_, exists, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Select, Table, and_, exists, select
 
 from chfw_sr.service.ports import Claim, Claimed, ClaimStatus, InboxRecord
 
-from .dialects import Rows, SqlDialect
+from .dialects import Question, SqlDialect
 from .tables import inbox
 
 _Key = tuple[str, str]
 """RequestID and the digest in hex."""
 
 _KEY = (inbox.c.request_id, inbox.c.digest)
-_COLUMNS = ("request_id", "digest", "conflict", "srv", "code", "response", "received_at")
+INBOX = ("request_id", "digest", "conflict", "srv", "code", "response", "received_at")
+"""The columns of a row."""
 
 
 class Inbox:
-    """The inbox in one transaction."""
+    """The inbox in one transaction.
 
-    def __init__(self, connection: AsyncConnection, dialect: SqlDialect) -> None:
-        self._connection = connection
+    Args:
+        dialect: of the database.
+    """
+
+    def __init__(self, dialect: SqlDialect) -> None:
         self._dialect = dialect
         self._unfinished: dict[_Key, bool] = {}
         self._owned: set[str] = set()
@@ -38,15 +41,20 @@ class Inbox:
         """Whether something was claimed that has no response yet."""
         return bool(self._unfinished)
 
-    async def claim(self, claims: Sequence[Claim]) -> Sequence[Claimed]:
-        """Claim in one statement."""
-        if not claims:
-            return []
-        keys = [_key(claim) for claim in claims]
-        given = self._dialect.giving("wanted", _KEY, sorted(set(keys)))
-        found = await self._dialect.run(self._connection, _find, given)
+    def looking_for(self, claims: Sequence[Claim]) -> Question:
+        """Ask what is there of claims."""
+        keys = sorted({_key(claim) for claim in claims})
+        return Question(_find, self._dialect.giving("contents", _KEY, keys), is_asked=bool(keys))
+
+    def claim(self, claims: Sequence[Claim], found: Sequence[Any]) -> Sequence[Claimed]:
+        """Claim; the answers are in the order of the claims.
+
+        Args:
+            claims: what to claim.
+            found: what was asked of them.
+        """
         known = {(row.request_id, row.digest): row for row in found}
-        return [self._claim(key, known[key]) for key in keys]
+        return [self._claim(key, known[key]) for key in map(_key, claims)]
 
     def _claim(self, key: _Key, row: Any) -> Claimed:
         """Judge a claim by what was found of it, and by what was claimed here and is not written yet."""
@@ -57,8 +65,8 @@ class Inbox:
         self._owned.add(key[0])
         return Claimed(ClaimStatus.CONFLICT if conflict else ClaimStatus.NEW)
 
-    def finish(self, records: Sequence[InboxRecord]) -> Rows:
-        """Give what was answered to be stored, in order of RequestID: two transactions wait in one direction only.
+    def finish(self, records: Sequence[InboxRecord]) -> tuple[Table, Sequence[Any]]:
+        """Give what was answered as rows, in order of RequestID: two transactions wait in one direction only.
 
         Raises:
             RuntimeError: for a record that was not claimed here.
@@ -70,12 +78,12 @@ class Inbox:
                 raise RuntimeError(f"{key[0]} was not claimed in this unit of work, or is finished")
             conflict = self._unfinished.pop(key)
             rows[key] = (*key, conflict, record.srv, record.code.value, record.response, record.received_at)
-        return inbox, _COLUMNS, [rows[key] for key in sorted(rows)]
+        return inbox, [rows[key] for key in sorted(rows)]
 
 
 def _find(dialect: SqlDialect) -> Select[Any]:
     """Find wanted contents, each with whether any content owns its RequestID."""
-    wanted = dialect.given("wanted", _KEY)
+    wanted = dialect.given("contents", _KEY)
     owner = inbox.alias("owner")
     owned = exists().where(owner.c.request_id == wanted.c.request_id, ~owner.c.conflict)
     same = and_(inbox.c.request_id == wanted.c.request_id, inbox.c.digest == wanted.c.digest)

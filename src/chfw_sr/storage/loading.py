@@ -10,7 +10,7 @@ two apart by the time that an answer takes.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -22,7 +22,7 @@ from chfw_sr.campaign.model import CampaignFacts, Hub, OwnLists
 from chfw_sr.messages import EUI, MAX_DEVICE_LIST, CampaignID, Phase, Region
 
 from . import lookups
-from .dialects import SqlDialect
+from .dialects import Question, SqlDialect
 from .lookups import CAMPAIGN, PART, PROOFS, RESULT, TARGETS, USER
 from .mapping import to_campaign, to_cell, to_hub, to_hubs, to_outcome, to_participation, to_tallies, to_user
 from .witnesses import Witnesses
@@ -35,21 +35,8 @@ _Table = tuple[Sequence[Any], Sequence[Sequence[Any]]]
 """Columns, and rows of a table that is given."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Question:
-    """What is asked together with others.
-
-    Attributes:
-        build: makes the statement.
-        given: its parameters.
-        learn: takes its rows.
-        is_asked: whether there is anything to ask; else there are no rows.
-    """
-
-    build: _Build
-    given: Mapping[str, Any]
-    learn: Callable[[Sequence[Any]], None]
-    is_asked: bool
+_Lesson = tuple[Question, Callable[[Sequence[Any]], None]]
+"""What is asked together with others, and what takes its rows."""
 
 
 class Loader:
@@ -68,27 +55,43 @@ class Loader:
         self._known = known
         self._witnesses = witnesses
         self._locked: set[EUI] = set()
+        self._plans_anew = False
+        self.ids = range(0)
+        """Ids of the outbox that were reserved when all locks had been taken."""
 
     async def learn(self, needs: Sequence[Needs]) -> None:
         """Lock and load what is not known; hubs of longer lists are locked, and put together by `load_hubs`."""
         wanted = Wanted.of(needs, self._known, self._locked)
         if wanted.users or self._known.operators is None:
-            await self._learn_users(wanted.users)
+            await self._ask_together([self.about_users(wanted.users)])
         if wanted.bulk:
-            await self._dialect.plan_anew(self._connection)
+            await self.plan_anew()
         if not self._dialect.single_writer:
             await self._lock_models(wanted)
-        await self.lock_campaigns(wanted.campaigns)
-        await self._lock_hubs(wanted.bulk)
-        found = await self._ask(lookups.hubs_named, sorted(wanted.hubs)) if wanted.hubs else ()
+        found: list[Any] = []
+        campaigns = self._locking_campaigns(wanted.campaigns)
+        hubs = Question(lookups.hubs_named, self._given(sorted(wanted.hubs)), is_asked=bool(wanted.hubs)), found.extend
+        if wanted.bulk:
+            await self._lock([campaigns])
+            await self._lock_hubs(wanted.bulk)
+            await self._lock([hubs])
+        else:
+            await self._lock([campaigns, hubs])
         searched = frozenset(each.campaign for each in needs if each.campaign and each.hubs)
-        await self._ask_together([*self._about_hubs(wanted, found, searched), *self._about_campaigns(wanted)])
+        lessons = [*self._about_hubs(wanted, found, searched), *self._about_campaigns(wanted)]
+        await self._ask_together([*lessons, *self._reserving(lessons)])
         if wanted.held:
             await self.lock_campaigns(self._known.holders(wanted.held & self._known.hubs.keys()))
         for some in needs:
             if some.everybody and some.hub_campaigns:
                 await self.learn_everybody(self._known.holders(self._known.hubs.keys() & some.hubs))
         await self._search_responsible(wanted.parts)
+
+    async def plan_anew(self) -> None:
+        """From now on, statements are about very many rows."""
+        if not self._plans_anew:
+            self._plans_anew = True
+            await self._dialect.plan_anew(self._connection)
 
     # ------------------------------------------------------------------------------------------------------- asking
 
@@ -102,17 +105,39 @@ class Loader:
     async def _ask(self, build: _Build, hubs: Iterable[EUI] | None = None, **tables: _Table) -> Sequence[Any]:
         return await self._dialect.run(self._connection, build, self._given(hubs, **tables))
 
-    async def _ask_together(self, questions: Sequence[_Question]) -> None:
+    async def _ask_together(self, lessons: Sequence[_Lesson]) -> None:
         """Ask at once what no lock hangs on any more, and learn the answers in the order of the questions."""
-        asked = [(each.build, each.given, each.is_asked) for each in questions]
-        answers = await self._dialect.ask(self._connection, asked)
-        for each, rows in zip(questions, answers, strict=True):
-            each.learn(rows)
+        answers = await self._dialect.ask(self._connection, [question for question, _ in lessons])
+        for (_, learn), rows in zip(lessons, answers, strict=True):
+            learn(rows)
+
+    async def _lock(self, lessons: Sequence[_Lesson]) -> None:
+        """Lock in the order of the questions, and learn the answers."""
+        if any(question.is_asked for question, _ in lessons):
+            self.ids = range(0)
+            answers = await self._dialect.lock(self._connection, [question for question, _ in lessons])
+            for (_, learn), rows in zip(lessons, answers, strict=True):
+                learn(rows)
+
+    def _reserving(self, beside: Sequence[_Lesson]) -> Iterator[_Lesson]:
+        """Reserve ids beside questions, if there are any."""
+        reserving = self._dialect.reserving()
+        if reserving is not None:
+            is_asked = any(question.is_asked for question, _ in beside)
+            yield replace(reserving, is_asked=is_asked), self._learn_ids
+
+    def _learn_ids(self, rows: Sequence[Any]) -> None:
+        for first, behind in rows:
+            self.ids = range(first, behind)
 
     # ------------------------------------------------------------------------------------------------ users, models
 
-    async def _learn_users(self, named: Iterable[EUI]) -> None:
-        found = await self._ask(lookups.users_named, wanted=(USER, _single(named)))
+    def about_users(self, named: Collection[EUI]) -> _Lesson:
+        """Ask of Users that are named, and of operators."""
+        given = self._given(users=(USER, _single(named)))
+        return Question(lookups.users_named, given, is_asked=True), partial(self._learn_users, named)
+
+    def _learn_users(self, named: Iterable[EUI], found: Sequence[Any]) -> None:
         known = self._known
         known.operators = tuple(EUI(row.eui) for row in found if row.is_operator)
         known.users |= dict.fromkeys(named) | {EUI(row.eui): to_user(row) for row in found}
@@ -121,6 +146,7 @@ class Loader:
         """Lock models, and name the campaigns that are to be locked for the hubs that they hold."""
         hubs = wanted.bulk | dict.fromkeys(sorted(wanted.hubs))
         if hubs or wanted.launches:
+            self.ids = range(0)
             models = self._given(hubs, launched=(CAMPAIGN, _single(wanted.launches)))
             await self._dialect.lock_keys(self._connection, lookups.models_wanted, models)
         if held := wanted.held & hubs.keys():
@@ -132,11 +158,17 @@ class Loader:
 
     async def lock_campaigns(self, ids: Iterable[CampaignID]) -> None:
         """Lock and load campaigns, with tallies."""
+        await self._lock([self._locking_campaigns(ids)])
+
+    def _locking_campaigns(self, ids: Iterable[CampaignID]) -> _Lesson:
         named = {each for each in ids if each not in self._known.campaigns}
-        if not named:
-            return
+        given = self._given(campaigns=(CAMPAIGN, _single(named)))
+        locking = Question(lookups.campaigns_named, given, is_asked=bool(named))
+        return locking, partial(self._learn_campaigns, named)
+
+    def _learn_campaigns(self, named: Iterable[CampaignID], rows: Sequence[Any]) -> None:
         self._known.campaigns |= dict.fromkeys(named)
-        for row in await self._ask(lookups.campaigns_named, wanted=(CAMPAIGN, _single(named))):
+        for row in rows:
             facts = CampaignFacts(to_campaign(row), {}, to_tallies(row), complete=False)
             self._known.campaigns[facts.campaign.campaign_id] = facts
 
@@ -147,41 +179,35 @@ class Loader:
             found = await self._ask(lookups.participations_of, everybody=(CAMPAIGN, _single(wanted)))
             self._learn_all(wanted, found)
 
-    def _about_campaigns(self, wanted: Wanted) -> Iterator[_Question]:
+    def _about_campaigns(self, wanted: Wanted) -> Iterator[_Lesson]:
         """Ask of campaigns that are locked; of participations first, for they tell how long lists are."""
         everybody, celled = _single(wanted.everybody), _single(wanted.cells)
         participants, listed = sorted(wanted.participants), sorted(wanted.lists)
         nominating = sorted(wanted.lists | wanted.nominating)
         given = self._given
-        yield _Question(
-            lookups.participations_of,
-            given(everybody=(CAMPAIGN, everybody)),
+        of_all = given(everybody=(CAMPAIGN, everybody))
+        yield (
+            Question(lookups.participations_of, of_all, is_asked=bool(everybody)),
             partial(self._learn_all, wanted.everybody),
-            is_asked=bool(everybody),
         )
-        yield _Question(
-            lookups.participations_named,
-            given(participants=(PART, participants)),
+        of_some = given(participants=(PART, participants))
+        yield (
+            Question(lookups.participations_named, of_some, is_asked=bool(participants)),
             partial(self._learn_participants, participants),
-            is_asked=bool(participants),
         )
-        yield _Question(
-            lookups.hubs_nominated,
-            given(nominating=(PART, nominating)),
+        named = given(nominating=(PART, nominating))
+        yield (
+            Question(lookups.hubs_nominated, named, is_asked=bool(nominating)),
             partial(self._learn_nominated, nominating),
-            is_asked=bool(nominating),
         )
         own = given(listed=(PART, listed))
-        yield _Question(lookups.hubs_listed, own, partial(self._learn_listed, listed), is_asked=bool(listed))
-        yield _Question(lookups.hubs_confirmed, own, self._learn_confirmed, is_asked=bool(listed))
-        yield _Question(
-            lookups.cells_of,
-            given(celled=(CAMPAIGN, celled)),
-            partial(self._learn_cells, wanted.cells),
-            is_asked=bool(celled),
-        )
+        yield Question(lookups.hubs_listed, own, is_asked=bool(listed)), partial(self._learn_listed, listed)
+        yield Question(lookups.hubs_confirmed, own, is_asked=bool(listed)), self._learn_confirmed
+        in_cells = given(celled=(CAMPAIGN, celled))
+        yield Question(lookups.cells_of, in_cells, is_asked=bool(celled)), partial(self._learn_cells, wanted.cells)
         proofs = self._proofs(wanted.parts)
-        yield _Question(lookups.proofs_found, given(proofs=(PROOFS, proofs)), self._learn_proved, is_asked=bool(proofs))
+        proved = given(proofs=(PROOFS, proofs))
+        yield Question(lookups.proofs_found, proved, is_asked=bool(proofs)), self._learn_proved
 
     def _learn_all(self, ids: Iterable[CampaignID], rows: Sequence[Any]) -> None:
         found = list(map(to_participation, rows))
@@ -225,6 +251,7 @@ class Loader:
         if not hubs or self._dialect.single_writer:
             return
         self._locked.update(hubs)
+        self.ids = range(0)
         if len(hubs) > MAX_DEVICE_LIST:
             await self._ask(lookups.hubs_counted, hubs)
         else:
@@ -236,7 +263,7 @@ class Loader:
         alike = ahead.rows if ahead and ahead.are(hubs) else await self._ask(lookups.hubs_alike, hubs)
         return to_hubs(alike, await self._ask(lookups.places_alike, hubs))
 
-    def _about_hubs(self, wanted: Wanted, found: Sequence[Any], searched: frozenset[CampaignID]) -> Iterator[_Question]:
+    def _about_hubs(self, wanted: Wanted, found: Sequence[Any], searched: frozenset[CampaignID]) -> Iterator[_Lesson]:
         """Ask of hubs that are locked.
 
         Args:
@@ -245,17 +272,14 @@ class Loader:
             searched: campaigns in which their rows are wanted as well, whether they hold them or not.
         """
         hubs, keys = sorted(wanted.hubs), sorted(wanted.keys)
-        yield _Question(
-            lookups.rows_of_hubs,
-            self._given(hubs, searched=(CAMPAIGN, _single(searched))),
+        given = self._given(hubs, searched=(CAMPAIGN, _single(searched)))
+        yield (
+            Question(lookups.rows_of_hubs, given, is_asked=bool(hubs)),
             partial(self._learn_hubs, hubs, found, searched),
-            is_asked=bool(hubs),
         )
-        yield _Question(
-            lookups.results_recorded,
-            self._given(results=(RESULT, keys)),
+        yield (
+            Question(lookups.results_recorded, self._given(results=(RESULT, keys)), is_asked=bool(keys)),
             partial(self._learn_recorded, keys),
-            is_asked=bool(keys),
         )
 
     def _learn_hubs(

@@ -63,8 +63,8 @@ _PARTIES = (hubs.c.import_supplier, hubs.c.gas_supplier, hubs.c.electricity_dist
 
 
 def users_named(dialect: SqlDialect) -> Select[Any]:
-    """Find the Users of wanted users, and all operators."""
-    named = select(dialect.given("wanted", USER).c.eui)
+    """Find Users by name, and all operators."""
+    named = select(dialect.given("users", USER).c.eui)
     return select(users).where(or_(users.c.eui.in_(named), users.c.is_operator)).order_by(users.c.eui)
 
 
@@ -94,7 +94,7 @@ def holders_of_hubs(dialect: SqlDialect) -> Select[Any]:
 
 def campaigns_named(dialect: SqlDialect) -> Select[Any]:
     """Lock wanted campaigns, in the order in which everybody does it."""
-    named = select(dialect.given("wanted", CAMPAIGN).c.campaign_id)
+    named = select(dialect.given("campaigns", CAMPAIGN).c.campaign_id)
     found = select(campaigns).where(campaigns.c.campaign_id.in_(named)).order_by(campaigns.c.campaign_id)
     return dialect.for_update(found)
 

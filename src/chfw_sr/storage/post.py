@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import exists, select, true
+from sqlalchemy import Table, exists, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chfw_sr.service.ports import MessageKind, OutboxEntry, OutboxMessage, OutboxStatus
 
-from .dialects import Rows, SqlDialect
+from .dialects import SqlDialect
 from .tables import lanes, outbox, outbox_finished, outbox_pending
 
 MESSAGE = tuple(outbox.c)
@@ -35,8 +35,8 @@ async def add_lanes(
     return new
 
 
-def rows_of(messages: Sequence[OutboxMessage]) -> Sequence[Rows]:
-    """Give the rows of messages, with ids from `reserve`."""
+def rows_of(messages: Sequence[OutboxMessage]) -> Sequence[tuple[Table, Sequence[Any]]]:
+    """Give the rows of messages, with ids from `reserve`; they have all columns of their tables."""
     rows = [
         (
             message.id,
@@ -52,7 +52,7 @@ def rows_of(messages: Sequence[OutboxMessage]) -> Sequence[Rows]:
         for message in messages
     ]
     pending = [(message.id, message.lane, 0) for message in messages]
-    return (outbox, outbox.c.keys(), rows), (outbox_pending, outbox_pending.c.keys(), pending)
+    return (outbox, rows), (outbox_pending, pending)
 
 
 def to_message(row: Sequence[Any]) -> OutboxMessage:

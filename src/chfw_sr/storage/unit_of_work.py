@@ -7,7 +7,9 @@ that is not known, and before the commit. So the order in which requests are dec
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from typing import Any
 
+from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chfw_sr.campaign.changes import Change
@@ -26,13 +28,12 @@ from chfw_sr.service.ports import (
 )
 
 from .changes import ChangeMaker
-from .dialects import Rows
 from .facts import FactFinder
-from .inbox import Inbox
+from .inbox import INBOX, Inbox
 from .post import add_lanes, rows_of
 from .processes import beat, is_held
 from .safe_launch import SafeLaunches
-from .tables import outbox, outbox_pending, quarantine
+from .tables import inbox, outbox, outbox_pending, quarantine
 from .throttles import lock_throttles, save_throttles
 from .transactions import Database
 from .workspace import Known, Pending, follow
@@ -44,8 +45,18 @@ MOST_PENDING = 5_000
 MOST_KNOWN = 30_000
 """Hubs that are kept; beyond that everything is forgotten when the database is told of what changed."""
 
+_COLUMNS: Mapping[Table, Sequence[str]] = {
+    inbox: INBOX,
+    outbox: outbox.c.keys(),
+    outbox_pending: outbox_pending.c.keys(),
+    quarantine: ("octets", "code", "reason", "received_at", "reply_to", "correlation_id", "source", "replayed_at"),
+}
+"""The columns of rows that are only added."""
 
-_QUARANTINED = ("octets", "code", "reason", "received_at", "reply_to", "correlation_id", "source", "replayed_at")
+
+def _nothing() -> dict[Table, list[Any]]:
+    """Give no rows for any of the tables."""
+    return {target: [] for target in _COLUMNS}
 
 
 class SqlUnitOfWork:
@@ -61,12 +72,12 @@ class SqlUnitOfWork:
         safe_launches = SafeLaunches(connection, dialect)
         self._database = database
         self._connection = connection
-        self._inbox = Inbox(connection, dialect)
+        self._inbox = Inbox(dialect)
         self._known = Known()
         self._pending = Pending()
         self._facts = FactFinder(connection, dialect, self._known, safe_launches, database.witnesses)
         self._changes = ChangeMaker(connection, dialect, safe_launches)
-        self._added = list[Rows]()  # nothing reads them before the commit, but for another claim
+        self._added = _nothing()  # nothing reads them before the commit, but for another claim
         self._new_lanes: set[str] = set()
         self._enqueued: list[OutboxMessage] = []
         self._over = False
@@ -75,7 +86,7 @@ class SqlUnitOfWork:
         """Claim RequestIDs, in bulk; the answers are in the order of the claims."""
         with self._open():
             await self._write()
-            return await self._inbox.claim(claims)
+            return await self._facts.claim(self._inbox, claims) if claims else ()
 
     async def finish(self, records: Sequence[InboxRecord]) -> None:
         """Store outcome and response of requests that were claimed here as `NEW` or `CONFLICT`.
@@ -84,7 +95,7 @@ class SqlUnitOfWork:
             RuntimeError: if one was not claimed here, or is finished already.
         """
         self._check()
-        self._added.append(self._inbox.finish(records))
+        self._add(self._inbox.finish(records))
 
     async def anticipate(self, needs: Sequence[Needs]) -> None:
         """Take all locks that these needs ask for, in one order, and learn the answers in a few statements."""
@@ -109,6 +120,7 @@ class SqlUnitOfWork:
             if not follow(self._known, self._pending, change, cause):
                 with self._open():
                     await self._write()
+                    await self._facts.plan_anew()
                     await self._changes.apply(changes[place:], cause)
                 self._known.forget()
                 break
@@ -118,11 +130,12 @@ class SqlUnitOfWork:
 
     async def _write(self) -> None:
         """Tell the database what it has not been told yet, and make room if much is known."""
-        if self._added or not self._pending.is_empty:
+        if any(self._added.values()) or not self._pending.is_empty:
             pending, self._pending = self._pending, Pending()
-            added, self._added = self._added, []
+            added, self._added = self._added, _nothing()
+            more = [(target, _COLUMNS[target], rows) for target, rows in added.items()]
             try:
-                await write(self._connection, self._database.dialect, pending, added)
+                await write(self._connection, self._database.dialect, pending, more)
             except Exception as error:
                 if self._database.dialect.is_duplicate(error, outbox, outbox_pending):
                     raise RuntimeError("an id of the outbox is used already") from error
@@ -138,6 +151,9 @@ class SqlUnitOfWork:
         """
         if count < 1:
             raise ValueError(f"cannot reserve {count} ids")
+        self._check()
+        if (first := self._facts.take_ids(count)) is not None:
+            return first
         with self._open():
             return await self._database.dialect.reserve(self._connection, count)
 
@@ -146,7 +162,8 @@ class SqlUnitOfWork:
         with self._open():
             known = self._database.known_lanes | self._new_lanes
             self._new_lanes |= await add_lanes(self._connection, self._database.dialect, messages, known)
-        self._added += rows_of(messages)
+        for rows in rows_of(messages):
+            self._add(rows)
         self._enqueued += messages
 
     async def quarantine(self, items: Sequence[Quarantined]) -> None:
@@ -165,11 +182,12 @@ class SqlUnitOfWork:
             for item in items
         ]
         self._check()
-        self._added.append((quarantine, _QUARANTINED, rows))
+        self._added[quarantine] += rows
 
     async def throttles(self, users: Sequence[EUI]) -> Mapping[EUI, Throttle]:
         """Give what is remembered of each User that was refused by its quota, and lock it."""
         with self._open():
+            self._facts.forget_ids()
             return await lock_throttles(self._connection, self._database.dialect, users)
 
     async def save_throttles(self, throttles: Sequence[Throttle]) -> None:
@@ -206,6 +224,10 @@ class SqlUnitOfWork:
             self._database.known_lanes |= self._new_lanes
             self._database.fresh.keep(self._enqueued)
             self._over = True
+
+    def _add(self, rows: tuple[Table, Sequence[Any]]) -> None:
+        target, more = rows
+        self._added[target] += more
 
     def _check(self) -> None:
         if self._over:

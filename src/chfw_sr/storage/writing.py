@@ -1,6 +1,6 @@
 """Writes what is pending: the last state of everything, in a few statements whatever the number of requests."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Delete, Integer, Update, bindparam, column, delete, literal, select, true, tuple_, update
@@ -8,15 +8,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chfw_sr.messages import Phase
 
-from .activations import move_counts, set_outcomes, update_inventory
+from .activations import moving_counts, setting_outcomes, updating_inventory
 from .allotment import PREFIXES
-from .changes import save_participations
+from .changes import saving_participations
 from .columns import KEY
-from .dialects import Rows, SqlDialect, Upsert
+from .dialects import Modification, Rows, SqlDialect, Upsert
 from .lines import ACTIVATION, LINE
 from .mapping import campaign_values
 from .tables import activations, campaign_hubs, campaigns, history
-from .workspace import Pending
+from .workspace import HubRow, Pending
 
 _ROW = (column("campaign_id", KEY), column("hub", KEY))
 _NOMINATION = (*_ROW, column("nominated_by", KEY), column("nominated_position", Integer))
@@ -25,36 +25,45 @@ _SUMS = {f"{prefix}_{name}" for prefix in PREFIXES.values() for name in ("device
 
 
 async def write(connection: AsyncConnection, dialect: SqlDialect, pending: Pending, more: Sequence[Rows] = ()) -> None:
-    """Write everything: first what changes rows that are there, then all rows that are only added.
+    """Write everything, as one: but for what is written to a row twice.
 
     Args:
         connection: in a transaction.
         dialect: its dialect.
         pending: what to write; it stays as it is.
-        more: to be added beside.
+        more: rows to be added beside.
     """
     if pending.campaigns:
         values = [_renamed(campaign_values(each)) for _, each in sorted(pending.campaigns.items())]
         await connection.execute(dialect.once(_save_campaigns), values)
-    await save_participations(connection, dialect, [each for _, each in sorted(pending.participations.items())])
-    await _write_nominations(connection, dialect, pending)
-    await update_inventory(connection, dialect, pending.inventory)
-    await move_counts(connection, dialect, pending.counts, pending.sums)
-    await set_outcomes(connection, dialect, pending.outcomes)
+    gone, outcomes = _deleting(dialect, pending.gone), setting_outcomes(dialect, pending.outcomes)
+    before, after = pending.some_begin_anew, pending.some_have_more
+    if before:
+        await dialect.change(connection, [gone], ())
+    changes = (
+        _deleting(dialect, ()) if before else gone,
+        saving_participations(dialect, [each for _, each in sorted(pending.participations.items())]),
+        *_nominating(dialect, pending),
+        updating_inventory(dialect, pending.inventory),
+        *moving_counts(dialect, pending.counts, pending.sums),
+        setting_outcomes(dialect, {}) if after else outcomes,
+    )
     added = [(activations, ACTIVATION, pending.activations), (history, LINE, pending.history)]
-    await dialect.load_all(connection, [*added, *more])
+    await dialect.change(connection, changes, [*added, *more])
+    if after:
+        await dialect.change(connection, [outcomes], ())
 
 
-async def _write_nominations(connection: AsyncConnection, dialect: SqlDialect, pending: Pending) -> None:
-    """Let rows go first: a hub that was withdrawn and nominated again begins anew."""
-    if pending.gone:
-        await dialect.run(connection, _delete_rows, dialect.giving("gone", _ROW, sorted(pending.gone)))
-    if pending.withdrawn:
-        withdrawn = dialect.giving("withdrawn", _ROW, sorted(pending.withdrawn))
-        await dialect.run(connection, _withdraw, withdrawn)
-    if pending.nominated:
-        data = [(*row, *nominated) for row, nominated in sorted(pending.nominated.items(), key=_row)]
-        await dialect.run(connection, _nominate, dialect.giving("nominated", _NOMINATION, data))
+def _deleting(dialect: SqlDialect, rows: Iterable[HubRow]) -> Modification:
+    gone = sorted(rows)
+    return Modification(_delete_rows, dialect.giving("gone", _ROW, gone), is_made=bool(gone))
+
+
+def _nominating(dialect: SqlDialect, pending: Pending) -> Iterator[Modification]:
+    withdrawn = dialect.giving("withdrawn", _ROW, sorted(pending.withdrawn))
+    yield Modification(_withdraw, withdrawn, is_made=bool(pending.withdrawn))
+    data = [(*row, *nominated) for row, nominated in sorted(pending.nominated.items(), key=_row)]
+    yield Modification(_nominate, dialect.giving("nominated", _NOMINATION, data), is_made=bool(data))
 
 
 def _row(item: tuple[Any, Any]) -> Any:

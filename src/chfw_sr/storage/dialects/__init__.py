@@ -14,11 +14,12 @@ by a scalar subquery, which probe an index whatever is estimated, and not by a j
 
 from sqlalchemy import URL, exc, make_url
 
-from .base import LOCK_TIMEOUT_MS, Rows, SqlDialect, Step, Upsert, Ways
+from .base import LOCK_TIMEOUT_MS, SqlDialect
 from .postgresql import PostgreSQL
 from .sqlite import SQLite
+from .terms import Modification, Question, Rows, Step, Upsert, Ways
 
-__all__ = ["LOCK_TIMEOUT_MS", "Rows", "SqlDialect", "Step", "Upsert", "Ways", "dialect_of"]
+__all__ = ["LOCK_TIMEOUT_MS", "Modification", "Question", "Rows", "SqlDialect", "Step", "Upsert", "Ways", "dialect_of"]
 
 
 def dialect_of(url: str, lock_timeout_ms: int = LOCK_TIMEOUT_MS) -> tuple[SqlDialect, URL]:

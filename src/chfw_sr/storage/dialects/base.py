@@ -3,63 +3,19 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from datetime import datetime
-from enum import Enum, auto
-from typing import Any, ClassVar, TypeAlias, TypeVar
+from typing import Any, ClassVar, TypeVar
 
-from sqlalchemy import (
-    URL,
-    ColumnElement,
-    Connection,
-    Dialect,
-    Executable,
-    FromClause,
-    Select,
-    Table,
-    exc,
-    literal_column,
-    select,
-)
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import URL, ColumnElement, Connection, Executable, FromClause, Select, Table
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.schema import CreateIndex, CreateTable, DropIndex
 from sqlalchemy.sql.expression import ColumnClause
 
-from .prepared import Statement, written
-
-Upsert: TypeAlias = sqlite.Insert | postgresql.Insert
-
-Question: TypeAlias = tuple[Callable[["SqlDialect"], Select[Any]], Mapping[str, Any], bool]
-"""What makes a statement that reads, its parameters, and whether there is anything to ask."""
-
-Rows: TypeAlias = tuple[Table, Sequence[str], Sequence[Sequence[Any]]]
-"""A table, the names of columns, and rows: a sequence of values for each, in the order of the columns."""
-
-Step: TypeAlias = Callable[..., Statement]
-"""Makes a statement; takes the dialect, and then what each step before it gives, if it gives rows, as a table."""
+from .terms import Modification, Question, Rows, Step, Upsert, Ways
 
 Built = TypeVar("Built")
 
 LOCK_TIMEOUT_MS = 15_000
 """How long a transaction waits for another's lock before the store is called busy."""
-
-
-class Ways(Enum):
-    """How the statements of a transaction may find their rows.
-
-    Two are for few rows of tables whose size changes faster than the planner's statistics.
-    """
-
-    ANY = auto()
-    KEPT = auto()
-    """By plans that are made once, for values of any number: such as find rows by an index if there are ten of them.
-
-    To plan a statement takes longer than to carry it out for a lone request, and for the values of each one the planner
-    would do it again and again.
-    """
-    PROBING = auto()
-    """One by one through indexes, whatever the planner believes."""
-    MATCHING = auto()
-    """Likewise, but for tables that are given or made on the way: those may be matched with each other by hashing."""
 
 
 class SqlDialect(ABC):
@@ -232,21 +188,44 @@ class SqlDialect(ABC):
 
     @abstractmethod
     async def plan_anew(self, connection: AsyncConnection) -> None:
-        """Leave the plans that are kept (`Ways.KEPT`) for the rest of the transaction: there are very many values."""
+        """Leave `Ways.KEPT` for the rest of the transaction: there are very many values, or whole campaigns."""
 
     @abstractmethod
     async def sweep(self, engine: AsyncEngine, targets: Sequence[Table]) -> None:
         """Make place in tables whose rows come and go, so that nobody has to step over what is gone."""
 
     async def ask(self, connection: AsyncConnection, questions: Sequence[Question]) -> Sequence[Sequence[Any]]:
-        """Execute statements that only read, and that none waits for another's answer; give the rows of each.
+        """Execute statements that only read, and none of which waits for another's answer; give the rows of each.
 
         Args:
             connection: in a transaction.
             questions: always the same ones in the same order; where two have a parameter by the same name, it is the
                 same.
         """
-        return [await self.run(connection, build, given) if is_asked else () for build, given, is_asked in questions]
+        return [await self.run(connection, each.build, each.given) if each.is_asked else () for each in questions]
+
+    async def lock(self, connection: AsyncConnection, questions: Sequence[Question]) -> Sequence[Sequence[Any]]:
+        """Execute statements that lock the rows that they give, each after the one before; give the rows of each.
+
+        Args:
+            connection: in a transaction.
+            questions: as for `ask`; none looks at what another one locks.
+        """
+        return [await self.run(connection, each.build, each.given) if each.is_asked else () for each in questions]
+
+    async def change(self, connection: AsyncConnection, changes: Sequence[Modification], added: Iterable[Rows]) -> None:
+        """Modification rows, and insert others; no row is named twice, and nothing looks at what another one changes.
+
+        Args:
+            connection: in a transaction.
+            changes: always the same ones in the same order; no two have parameters by the same name.
+            added: each as `load` takes it; always the same tables, too, each once, even if none of its rows is.
+        """
+        for each in changes:
+            if each.is_made:
+                await self.run(connection, each.build, each.given)
+        for target, columns, rows in added:
+            await self.load(connection, target, columns, rows)
 
     @abstractmethod
     async def lock_keys(
@@ -264,6 +243,13 @@ class SqlDialect(ABC):
     async def reserve(self, connection: AsyncConnection, count: int) -> int:
         """Reserve consecutive outbox ids; give the first."""
 
+    def reserving(self) -> Question | None:
+        """Give what may be asked beside other questions and reserves ids then, if there is such a thing.
+
+        Its one row is the first of the ids and the first behind them.
+        """
+        return None
+
     @abstractmethod
     async def load(
         self, connection: AsyncConnection, target: Table, columns: Sequence[str], rows: Sequence[Sequence[Any]]
@@ -276,16 +262,6 @@ class SqlDialect(ABC):
             columns: the names of those that the rows give.
             rows: a sequence of values for each, in the order of the columns.
         """
-
-    async def load_all(self, connection: AsyncConnection, many: Iterable[Rows]) -> None:
-        """Insert rows of several tables, none of which refers to another one's rows.
-
-        Args:
-            connection: in a transaction.
-            many: each as `load` takes it.
-        """
-        for target, columns, rows in many:
-            await self.load(connection, target, columns, rows)
 
     @abstractmethod
     async def owns(self, connection: AsyncConnection, target: Table) -> bool:
@@ -411,34 +387,3 @@ class SqlDialect(ABC):
             rows: a query that gives these columns, and no row twice.
             given: its parameters.
         """
-
-
-def places(target: Table, place: str, given: FromClause) -> Select[Any]:
-    """Find where the rows lie that a given table names by the whole primary key, one by one.
-
-    Args:
-        target: whose rows.
-        place: the name of the database's own column that says where a row lies.
-        given: has the columns of the target's primary key.
-    """
-    sought = target.alias("sought")
-    same = (sought.c[each.name] == given.c[each.name] for each in target.primary_key)
-    one: Select[Any] = select(literal_column(f"sought.{place}")).select_from(sought).where(*same)
-    return select(one.correlate(given).scalar_subquery()).select_from(given)
-
-
-def original_of(error: BaseException) -> BaseException | None:
-    """Give the driver's own error, where SQLAlchemy wrapped it."""
-    return error.orig if isinstance(error, exc.DBAPIError) else error
-
-
-def encode(
-    columns: Sequence[ColumnClause[Any]], rows: Sequence[Sequence[Any]], types: Dialect
-) -> Sequence[Sequence[Any]]:
-    """Turn the values of columns into what the driver takes; most it takes as they are."""
-    encoders = [one.type.dialect_impl(types).bind_processor(types) for one in columns]
-    if not rows or not any(encoders):
-        return rows
-    turned = zip(*rows, strict=True)
-    encoded = [one if code is None else written(code, one) for code, one in zip(encoders, turned, strict=True)]
-    return list(zip(*encoded, strict=True))

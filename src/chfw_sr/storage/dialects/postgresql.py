@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 
 import asyncpg
 from sqlalchemy import (
-    CTE,
     URL,
     BigInteger,
     BindParameter,
@@ -15,15 +14,10 @@ from sqlalchemy import (
     Dialect,
     Executable,
     FromClause,
-    Insert,
-    Integer,
     Select,
     Table,
-    Text,
     and_,
     bindparam,
-    case,
-    cast,
     column,
     exc,
     exists,
@@ -41,29 +35,45 @@ from sqlalchemy.sql.expression import ColumnClause
 
 from chfw_sr.storage.columns import Instant
 
-from .base import Question, Rows, SqlDialect, Step, Upsert, Ways, encode, original_of, places
+from .base import SqlDialect
+from .combined import (
+    BLOCK,
+    change_all,
+    insert,
+    lock_in_order,
+    lock_keys,
+    reserve,
+    reserve_block,
+    take_steps,
+    together,
+)
 from .conversation import attend, driver_of
-from .prepared import Prepared, Statement, Together
-
-_BLOCK = 2**16
-"""Outbox ids that one step of PostgreSQL's sequence stands for."""
+from .prepared import Prepared, Together
+from .terms import Modification, Question, Rows, Step, Upsert, Ways, encode, original_of, places
 
 _COPY_FROM = 64
 """Rows from which COPY, which takes two round trips of its own, beats INSERT."""
 
 _BEGIN = "BEGIN"
+_PROBING = {f"enable_{way}": "off" for way in ("seqscan", "bitmapscan", "mergejoin", "hashjoin")}
 _WAYS = {
-    Ways.PROBING: ("seqscan", "bitmapscan", "mergejoin", "hashjoin"),
-    Ways.MATCHING: ("seqscan", "bitmapscan", "mergejoin"),
+    Ways.PROBING: _PROBING,
+    Ways.MATCHING: {name: off for name, off in _PROBING.items() if name != "enable_hashjoin"},
+    Ways.KEPT: _PROBING | {"plan_cache_mode": "force_generic_plan"},
 }
+"""Settings of the server that limit how it finds rows."""
+
 _BEGINNINGS = {
-    ways: "; ".join((_BEGIN, *(f"SET LOCAL enable_{each} = off" for each in barred))) for ways, barred in _WAYS.items()
-} | {Ways.KEPT: f"{_BEGIN}; SET LOCAL plan_cache_mode = force_generic_plan"}
+    ways: "; ".join((_BEGIN, *(f"SET LOCAL {name} = {value}" for name, value in settings.items())))
+    for ways, settings in _WAYS.items()
+}
 """Begin transactions whose ways are limited; each goes to the server in one piece."""
 
 _NESTING = text("SELECT set_config('enable_nestloop', :nesting, true)")
 
-_PLANNING = text("SELECT set_config('plan_cache_mode', 'auto', true)")
+_PLAN_ANEW = "; ".join(
+    ("SET LOCAL plan_cache_mode = force_custom_plan", *(f"SET LOCAL {name} TO DEFAULT" for name in _PROBING))
+)
 
 _RAISE = text(
     "SELECT set_config(name, greatest(setting::bigint, :kib)::text, true) FROM pg_settings WHERE name = :name"
@@ -103,8 +113,7 @@ class PostgreSQL(SqlDialect):
 
     def limited(self, engine: AsyncEngine, ways: Ways) -> AsyncEngine:
         """Make an engine whose few connections are all limited so: one statement alone has no BEGIN to say it with."""
-        barred = {f"enable_{each}": "off" for each in _WAYS[ways]}
-        return self._engine(engine.url, barred, pool_size=2, max_overflow=3)
+        return self._engine(engine.url, _WAYS[ways], pool_size=2, max_overflow=3)
 
     def _engine(self, url: URL, others: Mapping[str, str], **size: int) -> AsyncEngine:
         settings = {
@@ -222,8 +231,10 @@ class PostgreSQL(SqlDialect):
         await connection.begin()
 
     async def plan_anew(self, connection: AsyncConnection) -> None:
-        """Leave the choice to the server."""
-        await connection.execute(_PLANNING)
+        """Have every statement planned for its values; by itself the server would soon take a kept plan for cheaper."""
+        known = connection.sync_connection
+        assert known is not None
+        await driver_of(known).execute(_PLAN_ANEW)
 
     async def sweep(self, engine: AsyncEngine, targets: Sequence[Table]) -> None:
         """Vacuum them, unless somebody does already; a role that does not own them gets a warning from the server."""
@@ -233,56 +244,78 @@ class PostgreSQL(SqlDialect):
 
     async def ask(self, connection: AsyncConnection, questions: Sequence[Question]) -> Sequence[Sequence[Any]]:
         """Ask by one statement, always the same: a question with nothing to ask costs a microsecond."""
-        if not any(is_asked for _, _, is_asked in questions):
+        if not any(each.is_asked for each in questions):
             return [()] * len(questions)
-        together = self.once(_prepare_together, *(build for build, _, _ in questions))
-        given = {name: value for _, each, _ in questions for name, value in each.items()}
-        return together.answers(await self._fetch(connection, together.sql, together.arguments(given)))
+        return await self._ask(connection, together, questions)
+
+    async def lock(self, connection: AsyncConnection, questions: Sequence[Question]) -> Sequence[Sequence[Any]]:
+        """Lock by one statement."""
+        asked = [each for each in questions if each.is_asked]
+        answers = iter(await self._ask(connection, lock_in_order, asked) if asked else ())
+        return [next(answers) if each.is_asked else () for each in questions]
+
+    async def _ask(
+        self, connection: AsyncConnection, combine: Callable[..., Any], questions: Sequence[Question]
+    ) -> Sequence[Sequence[Any]]:
+        """Execute several statements as one."""
+        combined = self.once(_prepare_together, combine, *(each.build for each in questions))
+        given = {name: value for each in questions for name, value in each.given.items()}
+        return combined.answers(await self._fetch(connection, combined.sql, combined.arguments(given)))
+
+    async def change(self, connection: AsyncConnection, changes: Sequence[Modification], added: Iterable[Rows]) -> None:
+        """Use one statement, always the same, and COPY for many rows of a table."""
+        given = {name: value for each in changes for name, value in each.given.items()}
+        tables: list[tuple[Table, Sequence[str]]] = []
+        many: list[Rows] = []
+        is_needed = any(each.is_made for each in changes)
+        for target, columns, rows in added:
+            few = rows if len(rows) < _COPY_FROM else ()
+            if rows and not few:
+                many.append((target, columns, rows))
+            is_needed = is_needed or bool(few)
+            given |= self._giving_rows(target, columns, few)
+            tables.append((target, tuple(columns)))
+        if is_needed:
+            await self.run(connection, change_all, given, tuple(each.build for each in changes), *tables)
+        for each in many:
+            await self.load(connection, *each)
+
+    def _giving_rows(self, target: Table, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Mapping[str, Any]:
+        """Give the parameters that are a table's rows."""
+        return self.giving(target.name, [target.c[name] for name in columns], rows)
 
     async def lock_keys(
         self, connection: AsyncConnection, build: Callable[[SqlDialect], Select[Any]], given: Mapping[str, Any]
     ) -> None:
         """Take advisory locks, shared or exclusive, in the order of the hashed keys."""
-        await self.run(connection, _lock_keys, given, build)
+        await self.run(connection, lock_keys, given, build)
 
     async def reserve(self, connection: AsyncConnection, count: int) -> int:
         """Take steps of a sequence, each of which stands for a block of ids; for more than one, adjacent steps."""
-        steps = -(-count // _BLOCK)
+        steps = -(-count // BLOCK)
         while True:
-            taken = [number for (number,) in await self.run(connection, _reserve, {"steps": steps})]
+            taken = [number for (number,) in await self.run(connection, reserve, {"steps": steps})]
             if taken[-1] - taken[0] == steps - 1:
-                return int(taken[0]) * _BLOCK
+                return int(taken[0]) * BLOCK
+
+    def reserving(self) -> Question:
+        """Take one step of the sequence."""
+        return Question(reserve_block, {}, is_asked=True)
 
     async def load(
         self, connection: AsyncConnection, target: Table, columns: Sequence[str], rows: Sequence[Sequence[Any]]
     ) -> None:
         """Use COPY for many rows."""
+        if not rows:
+            return
         if len(rows) < _COPY_FROM:
-            await self._insert(connection, [(target, columns, rows)] if rows else [])
+            given = self._giving_rows(target, columns, rows)
+            await self.run(connection, insert, given, target, tuple(columns))
             return
         known = connection.sync_connection
         assert known is not None
         records = encode([target.c[name] for name in columns], rows, self._types)
         await driver_of(known).copy_records_to_table(target.name, records=records, columns=columns)
-
-    async def load_all(self, connection: AsyncConnection, many: Iterable[Rows]) -> None:
-        """Use COPY for many rows of a table, and one statement for all other rows."""
-        few: list[Rows] = []
-        for each in many:
-            if len(each[-1]) >= _COPY_FROM:
-                await self.load(connection, *each)
-            elif each[-1]:
-                few.append(each)
-        await self._insert(connection, few)
-
-    async def _insert(self, connection: AsyncConnection, many: Sequence[Rows]) -> None:
-        """Insert rows of several tables by one statement."""
-        given: dict[str, Any] = {}
-        for number, (target, columns, rows) in enumerate(many):
-            given |= self.giving(f"rows{number}", [target.c[name] for name in columns], rows)
-        if given:
-            tables = [(target, tuple(columns)) for target, columns, _ in many]
-            await self.run(connection, _insert_all, given, *tables)
 
     async def owns(self, connection: AsyncConnection, target: Table) -> bool:
         """Ask for the owner's role."""
@@ -329,7 +362,7 @@ class PostgreSQL(SqlDialect):
         self, connection: AsyncConnection, steps: tuple[Step, ...], parameters: Mapping[str, Any]
     ) -> Sequence[Any]:
         """Carry them out as one statement, of which all parts see one moment."""
-        return await self.run(connection, _in_steps, parameters, steps)
+        return await self.run(connection, take_steps, parameters, steps)
 
     def migration_lock(self, connection: Connection) -> None:
         """Take an advisory lock for the transaction."""
@@ -401,48 +434,12 @@ def _prepare(dialect: "PostgreSQL", build: Callable[..., Any], *given: Hashable)
     return Prepared(build(dialect, *given), dialect._types)  # noqa: SLF001 - its own
 
 
-def _prepare_together(dialect: "PostgreSQL", *builds: Callable[[SqlDialect], Select[Any]]) -> Together:
-    return Together([build(dialect) for build in builds], dialect._types)  # noqa: SLF001 - its own
-
-
-def _reserve(_dialect: SqlDialect) -> Select[Any]:
-    steps = func.generate_series(1, bindparam("steps", type_=Integer)).table_valued("step")
-    return select(func.nextval(literal_column("'outbox_block_seq'"))).select_from(steps)
-
-
-def _insert_all(dialect: SqlDialect, *tables: tuple[Table, Sequence[str]]) -> Insert:
-    """Insert what is given for each table: all but the last in a WITH, which goes on whether it is read or not."""
-    *others, last = (_insert(dialect, f"rows{number}", *each) for number, each in enumerate(tables))
-    return last.add_cte(*(each.cte(f"others{number}") for number, each in enumerate(others)))
-
-
-def _insert(dialect: SqlDialect, name: str, target: Table, columns: Sequence[str]) -> Insert:
-    given = dialect.given(name, [target.c[one] for one in columns])
-    return target.insert().from_select(list(columns), select(*(given.c[one] for one in columns)))
-
-
-def _lock_keys(dialect: SqlDialect, build: Callable[[SqlDialect], Select[Any]]) -> Select[Any]:
-    """Hash keys, put them in order, and lock them: functions of what is sorted within are called in that order."""
-    *names, own = build(dialect).subquery("wanted").columns
-    key = func.hashtextextended(
-        cast(func.jsonb_build_array(*names), Text), literal_column("0"), type_=BigInteger
-    ).label("key")
-    each = select(key, func.bool_or(own).label("own")).group_by(key).order_by(key).subquery("each")
-    alone, shared = func.pg_advisory_xact_lock(each.c.key), func.pg_advisory_xact_lock_shared(each.c.key)
-    return select(case((each.c.own, cast(alone, Text)), else_=cast(shared, Text)))
-
-
-def _in_steps(dialect: SqlDialect, steps: Sequence[Step]) -> Statement:
-    """Put each step but the last into a WITH."""
-    *first, last = steps
-    parts: list[CTE] = []
-    tables: list[CTE] = []
-    for number, make in enumerate(first):
-        step = make(dialect, *tables)
-        parts.append(step.cte(f"step{number}"))
-        if len(step.exported_columns):
-            tables.append(parts[-1])
-    return last(dialect, *tables).add_cte(*parts)
+def _prepare_together(
+    dialect: "PostgreSQL",
+    combine: Callable[[Sequence[Select[Any]]], Select[Any]],
+    *builds: Callable[[SqlDialect], Select[Any]],
+) -> Together:
+    return Together([build(dialect) for build in builds], combine, dialect._types)  # noqa: SLF001 - its own
 
 
 def _array(one: ColumnClause[Any]) -> postgresql.ARRAY[Any]:

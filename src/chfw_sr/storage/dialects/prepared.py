@@ -10,7 +10,7 @@ from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
-from sqlalchemy import ARRAY, ColumnElement, Dialect, Select, func, select
+from sqlalchemy import ARRAY, Dialect, Select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.types import TypeEngine
@@ -89,15 +89,21 @@ class Together:
 
     Args:
         statements: built once, as for `Prepared`; parameters of the same name have the same value.
+        combine: makes one statement of them, which gives an array of rows for each.
         dialect: asyncpg's.
 
     Attributes:
         sql: the text of all.
     """
 
-    def __init__(self, statements: Sequence[Select[Any]], dialect: Dialect) -> None:
+    def __init__(
+        self,
+        statements: Sequence[Select[Any]],
+        combine: Callable[[Sequence[Select[Any]]], Select[Any]],
+        dialect: Dialect,
+    ) -> None:
         self._each = [Prepared(each, dialect) for each in statements]
-        self._all = Prepared(select(*map(_in_array, statements)), dialect)
+        self._all = Prepared(combine(statements), dialect)
         self.sql = self._all.sql
         self.arguments = self._all.arguments
 
@@ -105,11 +111,6 @@ class Together:
         """Give the rows of each statement, of the one record of the driver."""
         (record,) = records
         return [each.rows(rows) for each, rows in zip(self._each, record, strict=True)]
-
-
-def _in_array(statement: Select[Any]) -> ColumnElement[Any]:
-    """Gather rows in an array, in their order."""
-    return func.array(select(func.row(*statement.subquery("found").columns)).scalar_subquery())
 
 
 def _rows_of(names: Sequence[str]) -> Code:

@@ -40,9 +40,10 @@ from sqlalchemy.sql.expression import ColumnClause
 from chfw_sr.storage.columns import Instant
 from chfw_sr.storage.tables import counters
 
-from .base import SqlDialect, Step, Upsert, Ways, encode, original_of, places
+from .base import SqlDialect
 from .prepared import Statement
 from .sqlite_driver import QuickConnection
+from .terms import Step, Upsert, Ways, encode, original_of, places
 
 
 class SQLite(SqlDialect):

@@ -9,7 +9,7 @@ Only small changes go this way. Lists beyond `BULK` hubs, and what rewrites a wh
 
 from .following import follow
 from .known import Ahead, Known, Part, Row
-from .pending import Pending
+from .pending import HubRow, Pending
 from .wanted import BULK, Wanted
 
-__all__ = ["BULK", "Ahead", "Known", "Part", "Pending", "Row", "Wanted", "follow"]
+__all__ = ["BULK", "Ahead", "HubRow", "Known", "Part", "Pending", "Row", "Wanted", "follow"]

@@ -52,6 +52,24 @@ class Pending:
         """True if there is nothing to write: whatever changes is in the history."""
         return not self.history
 
+    @property
+    def some_begin_anew(self) -> bool:
+        """Whether a row is to be deleted that is then written again."""
+        return bool(self.gone) and not self.gone.keys().isdisjoint(self._written)
+
+    @property
+    def some_have_more(self) -> bool:
+        """Whether a row gets an outcome of which other things are written, too."""
+        return bool(self.outcomes) and not self._results.isdisjoint(self.nominated.keys() | self.withdrawn.keys())
+
+    @property
+    def _written(self) -> set[HubRow]:
+        return self._results | self.nominated.keys() | self.withdrawn.keys()
+
+    @property
+    def _results(self) -> set[HubRow]:
+        return {(campaign_id, hub) for campaign_id, phase, hub in self.outcomes if phase is Phase.PILOT}
+
     def nominate(self, row: HubRow, supplier: EUI, position: int) -> None:
         """Let a Supplier's list name a hub."""
         self.nominated[row] = (supplier, position)
