@@ -157,7 +157,7 @@ async def test_batches_in_hand_are_finished_after_stop(stop) -> None:
         stop.set()
         await asyncio.sleep(0)
 
-    await consumed(consumer, process, stop)
+    await consumed(consumer, process, stop, few=1)
     assert consumer.acknowledged == [batch(1), batch(2)]
     assert consumer.batches == [batch(3)]
 
@@ -168,6 +168,7 @@ class SlowProcessor:
     def __init__(self) -> None:
         self.order: list[str] = []
         self.taken = asyncio.Semaphore(0)
+        self.begun = asyncio.Event()
         self.may_settle = asyncio.Event()
 
     async def take(self, deliveries):
@@ -177,13 +178,14 @@ class SlowProcessor:
 
     async def settle(self, taken):
         self.order.append(f"begin {taken[0].tag}")
+        self.begun.set()
         await self.may_settle.wait()
         self.order.append(f"end {taken[0].tag}")
 
 
 async def test_the_next_batch_is_taken_in_while_one_is_settled_and_settled_after_it(stop) -> None:
     consumer, processor = FakeConsumer(batch(1), batch(2), batch(3)), SlowProcessor()
-    consuming = asyncio.create_task(loops.consume(consumer, processor, batch=7, wait_seconds=0.5, stop=stop))
+    consuming = asyncio.create_task(loops.consume(consumer, processor, batch=7, wait_seconds=0.5, stop=stop, few=1))
     async with asyncio.timeout(PATIENCE_SECONDS):
         for _ in range(2):
             await processor.taken.acquire()
@@ -198,10 +200,29 @@ async def test_the_next_batch_is_taken_in_while_one_is_settled_and_settled_after
     assert consumer.acknowledged == [batch(1), batch(2), batch(3)]
 
 
-async def test_a_loop_that_is_cancelled_cuts_short_what_it_settles(stop) -> None:
+@pytest.mark.parametrize("count", [1, loops.FEW - 1, loops.FEW])
+async def test_what_comes_while_few_are_settled_waits_and_joins_the_next_batch(stop, count) -> None:
+    """Received at once, it would wait for this settlement and for the next one, too."""
+    many = batch(*range(count))
+    consumer, processor = FakeConsumer(many, batch(2)), SlowProcessor()
+    async with asyncio.timeout(PATIENCE_SECONDS), asyncio.TaskGroup() as group:
+        group.create_task(loops.consume(consumer, processor, batch=count, wait_seconds=0.5, stop=stop))
+        await processor.begun.wait()
+        for _ in range(50):  # turns of the loop, of which it would need a few
+            await asyncio.sleep(0)
+        is_received = not consumer.batches
+        processor.may_settle.set()
+        await consumer.waiting.wait()
+        stop.set()
+    assert is_received is (count == loops.FEW)
+    assert consumer.acknowledged == [many, batch(2)]
+
+
+@pytest.mark.parametrize("few", [1, loops.FEW])
+async def test_a_loop_that_is_cancelled_cuts_short_what_it_settles(stop, few) -> None:
     consumer, processor = FakeConsumer(batch(1)), SlowProcessor()
-    consuming = asyncio.create_task(loops.consume(consumer, processor, batch=7, wait_seconds=0.5, stop=stop))
-    await asyncio.wait_for(consumer.waiting.wait(), PATIENCE_SECONDS)
+    consuming = asyncio.create_task(loops.consume(consumer, processor, batch=7, wait_seconds=0.5, stop=stop, few=few))
+    await asyncio.wait_for(processor.begun.wait(), PATIENCE_SECONDS)
     consuming.cancel()
     with pytest.raises(asyncio.CancelledError):
         await consuming
@@ -218,8 +239,15 @@ async def test_a_defect_that_comes_late_ends_a_loop_that_waits_for_messages(stop
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        await consumed(consumer, process, stop)
+        await consumed(consumer, process, stop, few=1)
     assert consumer.cancelled
+
+
+async def test_a_defect_that_few_messages_meet_ends_a_loop(stop) -> None:
+    consumer = FakeConsumer(batch(1), batch(2))
+    with pytest.raises(ZeroDivisionError):
+        await consumed(consumer, Scripted(ZeroDivisionError()), stop)
+    assert consumer.batches == [batch(2)]
 
 
 async def test_a_lost_connection_is_waited_for(stop) -> None:
@@ -306,9 +334,19 @@ async def test_an_empty_batch_is_no_batch(stop) -> None:
 async def test_a_consumer_that_waits_is_not_stuck_and_one_that_works_is_watched(stop) -> None:
     watcher = Watcher()
     consumer = FakeConsumer(batch(1))
-    await consumed(consumer, Scripted(None, stop=stop), stop, observer=watcher)
+    await consumed(consumer, Scripted(None, stop=stop), stop, observer=watcher, few=1)
     assert watcher.waiting == [Loop.CONSUMER] * 2, "before it, and after"
     assert watcher.rounds == [Loop.CONSUMER]
+
+
+async def test_a_consumer_that_has_settled_few_waits_again(stop) -> None:
+    watcher = Watcher()
+    consumer = FakeConsumer(batch(1))
+    async with asyncio.timeout(PATIENCE_SECONDS), asyncio.TaskGroup() as group:
+        group.create_task(consumed(consumer, Scripted(None), stop, observer=watcher))
+        await consumer.waiting.wait()
+        stop.set()
+    assert watcher.waiting == [Loop.CONSUMER] * 2
 
 
 async def test_a_loop_that_is_cancelled_leaves_nothing_behind(stop) -> None:
