@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 AUDIT := .venv-audit
 DEMO := demo-out
 
-.PHONY: help demo demo-live test test-faults bench bench-quick bench-million bench-flat fuzz mutants model
+.PHONY: help demo demo-live test test-faults bench bench-quick bench-million bench-flat bench-import fuzz mutants model
 .PHONY: lint audit sbom format lock fixtures docs asyncapi-parser asyncapi-check wheel-check clean
 
 help:
@@ -15,7 +15,7 @@ help:
 	@echo "make test      set up, run every test (server tests where servers are reachable)"
 	@echo "make test-faults  kill processes, servers and connections under load for about half an hour (needs both servers)"
 	@echo "make bench     measure speed and cost against PostgreSQL and RabbitMQ, a quarter of an hour; bench-quick: two minutes"
-	@echo "make bench-million, bench-flat  a million alerts; ten million hubs (20 GB of disk)"
+	@echo "make bench-million, bench-import, bench-flat  a million alerts; imports of a million hubs; ten million hubs (20 GB of disk)"
 	@echo "make fuzz      a coverage-guided fuzzer on octets -> request (RUNS, SEED; Linux)"
 	@echo "make mutants   100,000 mutants of signed documents before our verifier and two others (MUTANTS, SEED; Linux)"
 	@echo "make model     2,000 whole campaigns at random against a simple model (EXAMPLES)"
@@ -96,6 +96,8 @@ bench-million: $(VENV)/dev
 	$(BIN)/python -m benchmarks million
 bench-flat: $(VENV)/dev
 	$(BIN)/python -m benchmarks flat
+bench-import: $(VENV)/dev
+	$(BIN)/python -m benchmarks import
 
 $(VENV)/fuzz: $(VENV)/dev requirements/fuzz.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/fuzz.txt

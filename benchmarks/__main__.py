@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
-from . import goals, growth, latency
+from . import goals, growth, imports, latency
 from .figures import figure
 from .machine import describe
 from .report import Report
@@ -54,7 +54,7 @@ def flat(size: Size, hubs: int, history: int) -> Path:
 def main() -> None:
     """Measure what is asked for, and print the report."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("what", choices=("standard", "quick", "million", "flat"))
+    parser.add_argument("what", choices=("standard", "quick", "million", "flat", "import"))
     parser.add_argument("--hubs", type=int, default=10_000_000, help="flat: hubs of the large database")
     parser.add_argument("--history", type=int, default=20_000_000, help="flat: lines of history")
     options = parser.parse_args()
@@ -67,6 +67,8 @@ def main() -> None:
             path = standard(QUICK, cluster=False)
         case "million":
             path = million(Size())
+        case "import":
+            path = imports.measure().write(FOLDER, "bench-import")
         case _:
             path = flat(Size(), options.hubs, options.history)
     print(path.read_text())
