@@ -1,5 +1,7 @@
 """The contract of every store at the sizes of the wire contract: 50,000-hub lists, 10,000-result reports."""
 
+import pytest
+
 from chfw_sr.campaign.allotment import allot, allot_ranks
 from chfw_sr.campaign.changes import (
     ActivationsRecorded,
@@ -30,6 +32,8 @@ from .makers import (
     result,
     window,
 )
+
+pytestmark = pytest.mark.no_cover  # it would take twice as long, and the same lines run in other tests
 
 LIST = MAX_DEVICE_LIST
 REPORT = 10_000
