@@ -112,7 +112,7 @@ def test_it_can_be_seen_running(site) -> None:
         )
         eventually(lambda: service.metric('chfw_sr_alerts_published_total{code="N911"}') == 1, "the alert's counter")
         eventually(lambda: service.metric('chfw_sr_campaigns{stage="Draft"}') == 1, "the gauge")
-        assert service.metric("chfw_sr_clock_active") == 1
+        eventually(lambda: service.metric("chfw_sr_clock_active") == 1, "the clock")
         assert service.metric("chfw_sr_batch_messages_count") == 1
         assert json.loads(service.ask("/healthz")[1])["checks"].keys() == {
             "event loop",

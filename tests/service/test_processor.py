@@ -256,7 +256,6 @@ async def test_a_request_never_meets_a_campaign_that_is_behind_the_clock(consult
     assert {(ALPHA, "N905"), (GASCO, "N905"), (ALPHA, "N906"), (OPERATOR, "N906")} <= set(told)
 
 
-@pytest.mark.no_cover  # over the end of fifty threads coverage, tracing greenlets, can run for ever
 async def test_the_same_request_fifty_times_at_once_has_one_effect(world: World) -> None:
     request = world.request(OPERATOR, create())
     signed = [write_request(request, KEYS.signers[OPERATOR]) for _ in range(50)]
