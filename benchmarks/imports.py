@@ -1,64 +1,104 @@
 """Goal 3: how fast a nation's hubs come in by the command: into an empty inventory, and again with no change."""
 
-import resource
+import os
+import subprocess
+import sys
 import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-from .cpu import Cost, Meter
+from chfw_sr.settings import PREFIX
+
+from .cpu import Meter, peak_octets
 from .figures import figure
 from .machine import describe
-from .product import Product
+from .product import Failed
 from .report import Report
 from .servers import servers
 from .site import say
-from .world import LARGE_HUBS, World
 
 HUBS = 1_000_000
 REPETITIONS = 3
+POLL_SECONDS = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What one import cost.
+
+    Attributes:
+        wall: seconds from the start of the command to its end.
+        client: CPU seconds of the command.
+        server: CPU seconds of PostgreSQL.
+        octets: the most memory that the command had.
+    """
+
+    wall: float
+    client: float
+    server: float
+    octets: int
 
 
 def measure(hubs: int = HUBS, repetitions: int = REPETITIONS) -> Report:
-    """Import into a new database, and import the same again; several times.
+    """Import a nation as the simulation makes it into a new database, and import the same again; several times.
 
     Args:
-        hubs: how many, about: each Supplier has as many of each model.
+        hubs: how many.
         repetitions: of both.
     """
     with tempfile.TemporaryDirectory(prefix="chfw-sr-bench-") as folder:
-        say("making the world")
-        world = World(Path(folder), hubs - len(LARGE_HUBS))
-        imported = len(world.hubs_file.read_bytes().splitlines()) - 1
+        say("making a nation")
+        nation = Path(folder) / "nation"
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+        _call(["simulate", "prepare", str(nation), "--hubs", str(hubs)], environment)
+        command = ["inventory", "import", str(nation / "inventory.csv")]
         first, again = [], []
         for _ in range(repetitions):
-            say(f"importing {imported:,} hubs")
+            say(f"importing {hubs:,} hubs")
             with servers() as running:
                 machine = describe(running)
-                product = Product(world, running)
-                product.call("migrate")
-                product.call("users", "import", str(world.users_file))
+                here = environment | {f"{PREFIX}DATABASE_URL": running.postgresql.url}
+                _call(["migrate"], here)
                 meter = Meter({"PostgreSQL": running.groups["PostgreSQL"]})
                 meter.rest()
-                first.append(_import(product, meter))
-                again.append(_import(product, meter))
-                octets = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024  # of this or an earlier command
+                first.append(_measured(command, here, meter))
+                again.append(_measured(command, here, meter))
     report = Report(machine)
-    section = report.section(
-        "Import", f"`chfw-sr inventory import` of {imported:,} hubs, from the start of the command to its end."
-    )
-    for name, costs in (("first", first), ("again, nothing changed", again)):
-        aim = "at least 50,000 /s" if costs is first else ""
-        section.add(f"{name}: hubs a second", figure([imported / cost.wall for cost, _ in costs], "/s"), aim)
-        client = figure([own / imported * 1e6 for _, own in costs], "µs")
-        section.add(f"{name}: CPU a hub, the command", client)
-        server = figure([cost.total / imported * 1e6 for cost, _ in costs], "µs")
-        section.add(f"{name}: CPU a hub, PostgreSQL", server)
-    section.add("memory of the command, at most", octets / 2**20, "MiB")
+    section = report.section("Import", f"`chfw-sr inventory import` of {hubs:,} hubs, from its start to its end.")
+    for name, some, aim in (("first", first, "at least 50,000 /s"), ("again, nothing changed", again, "")):
+        section.add(f"{name}: hubs a second", figure([hubs / each.wall for each in some], "/s"), aim)
+        section.add(f"{name}: CPU a hub, the command", figure([each.client / hubs * 1e6 for each in some], "µs"))
+        section.add(f"{name}: CPU a hub, PostgreSQL", figure([each.server / hubs * 1e6 for each in some], "µs"))
+        section.add(f"{name}: most memory of the command", figure([each.octets / 2**20 for each in some], "MiB"))
     return report
 
 
-def _import(product: Product, meter: Meter) -> tuple[Cost, float]:
-    """Import; give what it cost, and the command's own CPU seconds."""
-    before, stop = resource.getrusage(resource.RUSAGE_CHILDREN), meter.start()
-    product.call("inventory", "import", str(product.world.hubs_file))
-    cost, after = stop(), resource.getrusage(resource.RUSAGE_CHILDREN)
-    return cost, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+def _call(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "chfw_sr", *arguments], env=environment, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise Failed(f"chfw-sr {' '.join(arguments)}: {done.stderr[-3000:]}")
+
+
+def _measured(arguments: Sequence[str], environment: Mapping[str, str], meter: Meter) -> Imported:
+    """Run a command to its end, and watch what it takes."""
+    stop, began, octets = meter.start(), time.perf_counter(), 0
+    process = subprocess.Popen(
+        [sys.executable, "-m", "chfw_sr", *arguments], env=environment, stdout=subprocess.DEVNULL
+    )
+    while True:
+        with suppress(OSError, ValueError):  # it may have ended
+            octets = max(octets, peak_octets(process.pid))
+        ended, status, used = os.wait4(process.pid, os.WNOHANG)
+        if ended:
+            break
+        time.sleep(POLL_SECONDS)
+    wall, cost = time.perf_counter() - began, stop()
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise Failed(f"chfw-sr {' '.join(arguments)}: ended with {process.returncode}")
+    return Imported(wall, used.ru_utime + used.ru_stime, cost.total, octets)
