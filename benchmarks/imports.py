@@ -15,7 +15,7 @@ from chfw_sr.settings import PREFIX
 from .cpu import Meter, peak_octets
 from .figures import figure
 from .machine import describe
-from .product import Failed
+from .product import Failed, bare_environment, call
 from .report import Report
 from .servers import servers
 from .site import say
@@ -52,8 +52,8 @@ def measure(hubs: int = HUBS, repetitions: int = REPETITIONS) -> Report:
     with tempfile.TemporaryDirectory(prefix="chfw-sr-bench-") as folder:
         say("making a nation")
         nation = Path(folder) / "nation"
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-        _call(["simulate", "prepare", str(nation), "--hubs", str(hubs)], environment)
+        environment = bare_environment()
+        call(["simulate", "prepare", str(nation), "--hubs", str(hubs)], environment, nation.parent)
         command = ["inventory", "import", str(nation / "inventory.csv")]
         first, again = [], []
         for _ in range(repetitions):
@@ -61,7 +61,7 @@ def measure(hubs: int = HUBS, repetitions: int = REPETITIONS) -> Report:
             with servers() as running:
                 machine = describe(running)
                 here = environment | {f"{PREFIX}DATABASE_URL": running.postgresql.url}
-                _call(["migrate"], here)
+                call(["migrate"], here, nation.parent)
                 meter = Meter({"PostgreSQL": running.groups["PostgreSQL"]})
                 meter.rest()
                 first.append(_measured(command, here, meter))
@@ -74,14 +74,6 @@ def measure(hubs: int = HUBS, repetitions: int = REPETITIONS) -> Report:
         section.add(f"{name}: CPU a hub, PostgreSQL", figure([each.server / hubs * 1e6 for each in some], "µs"))
         section.add(f"{name}: most memory of the command", figure([each.octets / 2**20 for each in some], "MiB"))
     return report
-
-
-def _call(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "chfw_sr", *arguments], env=environment, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise Failed(f"chfw-sr {' '.join(arguments)}: {done.stderr[-3000:]}")
 
 
 def _measured(arguments: Sequence[str], environment: Mapping[str, str], meter: Meter) -> Imported:

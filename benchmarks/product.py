@@ -25,6 +25,25 @@ class Failed(Exception):  # noqa: N818 - it names the outcome
     """The product did not do what it had to."""
 
 
+def bare_environment() -> dict[str, str]:
+    """Give the environment without settings of the developer's own."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+
+
+def call(arguments: Sequence[str], environment: Mapping[str, str], folder: Path) -> None:
+    """Run a command of `chfw-sr` to its end, in a folder.
+
+    Raises:
+        Failed: with what it said, if it did not end well.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", "chfw_sr", *arguments],
+        env=environment, cwd=folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise Failed(f"chfw-sr {' '.join(arguments)}: {done.stderr[-3000:]}")
+
+
 @dataclass
 class Service:
     """One process of `chfw-sr run`."""
@@ -97,23 +116,19 @@ class Product:
     @property
     def environment(self) -> dict[str, str]:
         """The settings as environment, and none of the developer's own."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
         settings = self.world.settings | {
             "requests_per_minute": "0",  # the load is one User's flood; a quota is a rule, not a cost
             "database_url": self.servers.postgresql.url,
             "amqp_url": self.servers.rabbitmq.url,
         }
-        return kept | {f"{PREFIX}{name.upper()}": value for name, value in (settings | dict(self.more)).items()}
+        return bare_environment() | {
+            f"{PREFIX}{name.upper()}": value for name, value in (settings | dict(self.more)).items()
+        }
 
     def call(self, *arguments: str) -> float:
         """Run a command to its end; give the seconds that it took."""
         began = time.perf_counter()
-        done = subprocess.run(
-            [sys.executable, "-m", "chfw_sr", *arguments],
-            env=self.environment, cwd=self.world.folder, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        if done.returncode:
-            raise Failed(f"chfw-sr {' '.join(arguments)}: {done.stderr[-3000:]}")
+        call(arguments, self.environment, self.world.folder)
         return time.perf_counter() - began
 
     def set_up(self) -> float:

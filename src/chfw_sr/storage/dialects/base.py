@@ -202,7 +202,7 @@ class SqlDialect(ABC):
             questions: always the same ones in the same order; where two have a parameter by the same name, it is the
                 same.
         """
-        return [await self.run(connection, each.build, each.given) if each.is_asked else () for each in questions]
+        return await self._one_by_one(connection, questions)
 
     async def lock(self, connection: AsyncConnection, questions: Sequence[Question]) -> Sequence[Sequence[Any]]:
         """Execute statements that lock the rows that they give, each after the one before; give the rows of each.
@@ -211,10 +211,13 @@ class SqlDialect(ABC):
             connection: in a transaction.
             questions: as for `ask`; none looks at what another one locks.
         """
+        return await self._one_by_one(connection, questions)
+
+    async def _one_by_one(self, connection: AsyncConnection, questions: Sequence[Question]) -> Sequence[Sequence[Any]]:
         return [await self.run(connection, each.build, each.given) if each.is_asked else () for each in questions]
 
     async def change(self, connection: AsyncConnection, changes: Sequence[Modification], added: Iterable[Rows]) -> None:
-        """Modification rows, and insert others; no row is named twice, and nothing looks at what another one changes.
+        """Change rows, and insert others; no row is named twice, and nothing looks at what another one changes.
 
         Args:
             connection: in a transaction.

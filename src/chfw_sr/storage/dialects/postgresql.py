@@ -148,8 +148,7 @@ class PostgreSQL(SqlDialect):
     async def _fetch(
         self, connection: AsyncConnection, statement: str, arguments: Sequence[Any]
     ) -> Sequence[asyncpg.Record]:
-        known = connection.sync_connection
-        assert known is not None
+        known = _beneath(connection)
         for hear in known.engine.dispatch.before_cursor_execute:  # who listens hears of these, too
             hear(known, None, statement, tuple(arguments), None, False)
         records: Sequence[asyncpg.Record] = await driver_of(known).fetch(statement, *arguments)
@@ -232,9 +231,7 @@ class PostgreSQL(SqlDialect):
 
     async def plan_anew(self, connection: AsyncConnection) -> None:
         """Have every statement planned for its values; by itself the server would soon take a kept plan for cheaper."""
-        known = connection.sync_connection
-        assert known is not None
-        await driver_of(known).execute(_PLAN_ANEW)
+        await driver_of(_beneath(connection)).execute(_PLAN_ANEW)
 
     async def sweep(self, engine: AsyncEngine, targets: Sequence[Table]) -> None:
         """Vacuum them, unless somebody does already; a role that does not own them gets a warning from the server."""
@@ -259,12 +256,12 @@ class PostgreSQL(SqlDialect):
     ) -> Sequence[Sequence[Any]]:
         """Execute several statements as one."""
         combined = self.once(_prepare_together, combine, *(each.build for each in questions))
-        given = {name: value for each in questions for name, value in each.given.items()}
+        given = _given_together(questions)
         return combined.answers(await self._fetch(connection, combined.sql, combined.arguments(given)))
 
     async def change(self, connection: AsyncConnection, changes: Sequence[Modification], added: Iterable[Rows]) -> None:
         """Use one statement, always the same, and COPY for many rows of a table."""
-        given = {name: value for each in changes for name, value in each.given.items()}
+        given = _given_together(changes)
         tables: list[tuple[Table, Sequence[str]]] = []
         many: list[Rows] = []
         is_needed = any(each.is_made for each in changes)
@@ -312,10 +309,8 @@ class PostgreSQL(SqlDialect):
             given = self._giving_rows(target, columns, rows)
             await self.run(connection, insert, given, target, tuple(columns))
             return
-        known = connection.sync_connection
-        assert known is not None
         records = encode([target.c[name] for name in columns], rows, self._types)
-        await driver_of(known).copy_records_to_table(target.name, records=records, columns=columns)
+        await driver_of(_beneath(connection)).copy_records_to_table(target.name, records=records, columns=columns)
 
     async def owns(self, connection: AsyncConnection, target: Table) -> bool:
         """Ask for the owner's role."""
@@ -428,6 +423,17 @@ class PostgreSQL(SqlDialect):
 def _state(error: BaseException) -> str:
     """Give the SQLSTATE, where there is one."""
     return getattr(original_of(error), "sqlstate", None) or ""
+
+
+def _beneath(connection: AsyncConnection) -> Connection:
+    """Give the connection of which this is the asynchronous side."""
+    known = connection.sync_connection
+    assert known is not None
+    return known
+
+
+def _given_together(parts: Sequence[Question] | Sequence[Modification]) -> dict[str, Any]:
+    return {name: value for each in parts for name, value in each.given.items()}
 
 
 def _prepare(dialect: "PostgreSQL", build: Callable[..., Any], *given: Hashable) -> Prepared:
