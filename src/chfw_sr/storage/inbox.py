@@ -9,7 +9,7 @@ response.
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Select, Table, and_, exists, select
+from sqlalchemy import Select, Table, and_, select
 
 from chfw_sr.service.ports import Claim, Claimed, ClaimStatus, InboxRecord
 
@@ -85,10 +85,11 @@ def _find(dialect: SqlDialect) -> Select[Any]:
     """Find wanted contents, each with whether any content owns its RequestID."""
     wanted = dialect.given("contents", _KEY)
     owner = inbox.alias("owner")
-    owned = exists().where(owner.c.request_id == wanted.c.request_id, ~owner.c.conflict)
+    owned = dialect.some(owner, owner.c.request_id == wanted.c.request_id, ~owner.c.conflict)
     same = and_(inbox.c.request_id == wanted.c.request_id, inbox.c.digest == wanted.c.digest)
-    columns = (wanted.c.request_id, wanted.c.digest, inbox.c.code, inbox.c.response, owned.label("owned"))
-    return select(*columns).select_from(wanted).outerjoin(inbox, same)
+    each, known = dialect.with_each(wanted, inbox, same, or_none=True)
+    columns = (wanted.c.request_id, wanted.c.digest, known.code, known.response, owned.label("owned"))
+    return select(*columns).select_from(each)
 
 
 def _key(claim: Claim) -> _Key:

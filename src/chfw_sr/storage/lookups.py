@@ -1,7 +1,8 @@
 """What is asked for many needs at once: statements that are built once, each over tables of keys that are given.
 
-Keys are given as a table, `wanted`; of statements that are asked together each has names of its own for what it is
-given. A statement finds its rows by an index, whatever the planner believes of how many.
+Keys are given as tables; of statements that are asked together each has names of its own for what it is given. A
+statement finds its rows by an index, one key after the other (`SqlDialect.with_each`), whatever the planner believes of
+how many there are.
 """
 
 from collections.abc import Sequence
@@ -13,9 +14,7 @@ from sqlalchemy import (
     Integer,
     Select,
     and_,
-    case,
     column,
-    exists,
     false,
     func,
     or_,
@@ -59,6 +58,7 @@ PROOFS = (
 )
 """A hub that proved that a User is responsible for a target of a campaign."""
 
+_IN_PILOT = campaign_hubs.c.phase == Phase.PILOT.value
 _PARTIES = (hubs.c.import_supplier, hubs.c.gas_supplier, hubs.c.electricity_distributor, hubs.c.gas_transporter)
 
 
@@ -72,24 +72,20 @@ def models_wanted(dialect: SqlDialect) -> Select[Any]:
     """Find the models of wanted hubs, and those of campaigns that are to be launched, which are to be `own`."""
     named = dialect.listed("wanted", HUBS)
     launched = select(dialect.given("launched", CAMPAIGN).c.campaign_id)
-    shared = select(hubs.c.manufacturer, hubs.c.model, false().label("own"))
     owned = select(campaigns.c.manufacturer, campaigns.c.model, true().label("own"))
-    both = union_all(
-        shared.join_from(named, hubs, hubs.c.eui == named.c.eui), owned.where(campaigns.c.campaign_id.in_(launched))
-    ).subquery("both")
+    each, hub = dialect.with_each(named, hubs, hubs.c.eui == named.c.eui)
+    shared = select(hub.manufacturer, hub.model, false().label("own")).select_from(each)
+    both = union_all(shared, owned.where(campaigns.c.campaign_id.in_(launched))).subquery("both")
     return select(both.c.manufacturer, both.c.model, both.c.own).distinct()
 
 
 def holders_of_hubs(dialect: SqlDialect) -> Select[Any]:
-    """Find the live campaigns that hold wanted hubs, and None for hubs that none holds.
-
-    An outer join, and the condition on the campaign in a CASE, so that no plan begins with all that a campaign holds.
-    """
+    """Find the live campaigns that hold wanted hubs, and None for hubs that none holds."""
     row = campaign_hubs.c
     named = dialect.listed("wanted", HUBS)
-    living = exists().where(campaigns.c.campaign_id == row.campaign_id, LIVE)
-    held = and_(row.hub == named.c.eui, row.held, case((living, true()), else_=false()))
-    return select(row.campaign_id).select_from(named.outerjoin(campaign_hubs, held)).distinct()
+    living = dialect.some(campaigns, campaigns.c.campaign_id == row.campaign_id, LIVE)
+    each, place = dialect.with_each(named, campaign_hubs, and_(row.hub == named.c.eui, row.held, living), or_none=True)
+    return select(place.campaign_id).select_from(each).distinct()
 
 
 def campaigns_named(dialect: SqlDialect) -> Select[Any]:
@@ -155,61 +151,67 @@ def places_alike(dialect: SqlDialect) -> Select[Any]:
 
 
 def rows_of_hubs(dialect: SqlDialect) -> Select[Any]:
-    """Find the rows of wanted hubs in `searched` campaigns, and in live ones that hold them; an empty row for others.
+    """Find the rows of wanted hubs in `searched` campaigns and in live ones that hold them; an empty row for others.
 
-    An outer join, so that no plan begins with the rows, however few there seem to be.
+    An outer join, so that SQLite does not begin with what `searched` campaigns hold either.
     """
     row = campaign_hubs.c
     named = dialect.listed("wanted", HUBS)
     searched = select(dialect.given("searched", CAMPAIGN).c.campaign_id)
-    living = exists().where(campaigns.c.campaign_id == row.campaign_id, LIVE)
+    living = dialect.some(campaigns, campaigns.c.campaign_id == row.campaign_id, LIVE)
     found = and_(row.hub == named.c.eui, or_(and_(row.held, living), row.campaign_id.in_(searched)))
-    columns = (row.hub, row.campaign_id, row.phase, row.default_supplier, row.nominated_by, row.cell_id, row.outcome)
-    return select(*columns, row.held).select_from(named).outerjoin(campaign_hubs, found)
+    each, its = dialect.with_each(named, campaign_hubs, found, or_none=True)
+    columns = (its.hub, its.campaign_id, its.phase, its.default_supplier, its.nominated_by, its.cell_id, its.outcome)
+    return select(*columns, its.held).select_from(each)
 
 
 def participations_of(dialect: SqlDialect) -> Select[Any]:
     """Find the participations of everybody in campaigns."""
-    named = select(dialect.given("everybody", CAMPAIGN).c.campaign_id)
-    return select(participations).where(participations.c.campaign_id.in_(named))
+    named = dialect.given("everybody", CAMPAIGN)
+    each, part = dialect.with_each(named, participations, participations.c.campaign_id == named.c.campaign_id)
+    return select(*part).select_from(each)
 
 
 def participations_named(dialect: SqlDialect) -> Select[Any]:
     """Find the participations of single Suppliers."""
     named = _parts(dialect, "participants")
-    return select(participations).join_from(named, participations, _own(participations.c, named.c))
+    each, part = dialect.with_each(named, participations, _own(participations.c, named.c))
+    return select(*part).select_from(each)
 
 
 def cells_of(dialect: SqlDialect) -> Select[Any]:
     """Find the cells of wanted campaigns, in the order of their making."""
-    named = select(dialect.given("celled", CAMPAIGN).c.campaign_id)
-    return select(cells).where(cells.c.campaign_id.in_(named)).order_by(cells.c.id)
+    named = dialect.given("celled", CAMPAIGN)
+    each, cell = dialect.with_each(named, cells, cells.c.campaign_id == named.c.campaign_id)
+    return select(*cell).select_from(each).order_by(cell.id)
 
 
 def results_recorded(dialect: SqlDialect) -> Select[Any]:
     """Find those of results that are recorded."""
     named = dialect.given("results", RESULT)
     same = and_(*(activations.c[each.name] == named.c[each.name] for each in RESULT))
-    return select(*RESULT).join_from(named, activations, same)
+    each, result = dialect.with_each(named, activations, same)
+    return select(*(result[one.name] for one in RESULT)).select_from(each)
 
 
 def hubs_nominated(dialect: SqlDialect) -> Select[Any]:
     """Find the Preferred Pilot Lists of parts, in list order; longer lists are left where they are."""
     row = campaign_hubs.c
     named = _parts(dialect, "nominating")
-    own = and_(row.campaign_id == named.c.campaign_id, row.nominated_by == named.c.user_eui)
-    found = select(row.campaign_id, row.nominated_by, row.hub, row.default_supplier)
-    found = found.join_from(named, campaign_hubs, own).where(row.phase == Phase.PILOT.value, _is_short(named))
-    return found.order_by(row.nominated_position)
+    own = and_(row.campaign_id == named.c.campaign_id, row.nominated_by == named.c.user_eui, _IN_PILOT)
+    each, its = dialect.with_each(named, campaign_hubs, own)
+    found = select(its.campaign_id, its.nominated_by, its.hub, its.default_supplier).select_from(each)
+    return found.where(_is_short(dialect, named)).order_by(its.nominated_position)
 
 
 def hubs_listed(dialect: SqlDialect) -> Select[Any]:
     """Find the parts of the Default Pilot List of parts, in list order; longer lists are left where they are."""
     row = campaign_hubs.c
     named = _parts(dialect, "listed")
-    own = and_(row.campaign_id == named.c.campaign_id, row.default_supplier == named.c.user_eui)
-    found = select(row.campaign_id, row.default_supplier, row.hub).join_from(named, campaign_hubs, own)
-    return found.where(row.phase == Phase.PILOT.value, _is_short(named)).order_by(row.default_position)
+    own = and_(row.campaign_id == named.c.campaign_id, row.default_supplier == named.c.user_eui, _IN_PILOT)
+    each, its = dialect.with_each(named, campaign_hubs, own)
+    found = select(its.campaign_id, its.default_supplier, its.hub).select_from(each)
+    return found.where(_is_short(dialect, named)).order_by(its.default_position)
 
 
 def hubs_confirmed(dialect: SqlDialect) -> Select[Any]:
@@ -220,9 +222,10 @@ def hubs_confirmed(dialect: SqlDialect) -> Select[Any]:
         cells.c.phase == Phase.PILOT.value,
         cells.c.supplier == named.c.user_eui,
     )
-    found = select(cells.c.campaign_id, cells.c.supplier, campaign_hubs.c.hub).join_from(named, cells, own)
-    found = found.join(campaign_hubs, campaign_hubs.c.cell_id == cells.c.id).where(_is_short(named))
-    return found.order_by(campaign_hubs.c.position)
+    each, cell = dialect.with_each(named, cells, own)
+    of_each, its = dialect.with_each(each, campaign_hubs, campaign_hubs.c.cell_id == cell.id)
+    found = select(cell.campaign_id, cell.supplier, its.hub).select_from(of_each)
+    return found.where(_is_short(dialect, named)).order_by(its.position)
 
 
 def is_short(part: Participation) -> bool:
@@ -230,12 +233,11 @@ def is_short(part: Participation) -> bool:
     return max(part.default_devices, part.nominated_devices or 0, part.pilot_devices) <= BULK
 
 
-def _is_short(named: FromClause) -> ColumnElement[bool]:
-    """Tell the same of a row of parts; in a CASE, so that no plan begins with participations."""
+def _is_short(dialect: SqlDialect, named: FromClause) -> ColumnElement[bool]:
+    """Tell the same of a row of parts."""
     part = participations.c
     counts = (part.default_devices, part.nominated_devices, part.pilot_devices)
-    long = exists().where(_own(part, named.c), or_(*(count > BULK for count in counts)))
-    return case((long, false()), else_=true())
+    return ~dialect.some(participations, _own(part, named.c), or_(*(count > BULK for count in counts)))
 
 
 def _parts(dialect: SqlDialect, name: str) -> FromClause:
@@ -250,13 +252,14 @@ def proofs_found(dialect: SqlDialect) -> Select[Any]:
     """Find those of the wanted hubs that still are targets in a User's care, each with its region."""
     named = dialect.given("proofs", PROOFS)
     target = and_(
+        hubs.c.eui == named.c.hub,
         or_(*(party == named.c.user_eui for party in _PARTIES)),
         hubs.c.manufacturer == named.c.manufacturer,
         hubs.c.model == named.c.model,
         hubs.c.firmware_version != named.c.firmware_version,
     )
-    found = select(named.c.campaign_id, named.c.user_eui, named.c.hub, hubs.c.region)
-    return found.join_from(named, hubs, hubs.c.eui == named.c.hub).where(target)
+    each, hub = dialect.with_each(named, hubs, target)
+    return select(named.c.campaign_id, named.c.user_eui, named.c.hub, hub.region).select_from(each)
 
 
 def targets_found(dialect: SqlDialect) -> Select[Any]:

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.schema import CreateIndex, CreateTable, DropIndex
 from sqlalchemy.sql.expression import ColumnClause
 
-from .terms import Modification, Question, Rows, Step, Upsert, Ways
+from .terms import Columns, Modification, Question, Rows, Step, Upsert, Ways
 
 Built = TypeVar("Built")
 
@@ -152,6 +152,36 @@ class SqlDialect(ABC):
             target: whose rows.
             given: the table.
             where: says of the target, under another name, what belongs to a row of the given table.
+        """
+
+    @abstractmethod
+    def with_each(
+        self, given: FromClause, target: Table, where: ColumnElement[bool], *, or_none: bool = False
+    ) -> tuple[FromClause, Columns]:
+        """Join to each row of a given table what belongs to it of another, looked up for each by itself.
+
+        A join would leave the planner the choice to begin with the target, and to read it from end to end. That seems
+        to cost nothing for as long as the table is no larger than it was when a plan was made that is kept.
+
+        Args:
+            given: the table, or tables that are joined already.
+            target: whose rows are looked up.
+            where: says of the target which ones belong to a row of the given table.
+            or_none: whether a row to which nothing belongs is there, too, with NULL.
+
+        Returns:
+            What to select from, and the target's columns in it.
+        """
+
+    @abstractmethod
+    def some(self, target: FromClause, *where: ColumnElement[bool]) -> ColumnElement[bool]:
+        """Make the condition that there is such a row, which is looked up each time.
+
+        What EXISTS says the planner may as well find out for all rows at once, and read the target from end to end.
+
+        Args:
+            target: a table that the statement around has not, or under a name of its own.
+            where: says which row.
         """
 
     @abstractmethod

@@ -49,7 +49,7 @@ from .combined import (
 )
 from .conversation import attend, driver_of
 from .prepared import Prepared, Together
-from .terms import Modification, Question, Rows, Step, Upsert, Ways, encode, original_of, places
+from .terms import Columns, Modification, Question, Rows, Step, Upsert, Ways, encode, original_of, places
 
 _COPY_FROM = 64
 """Rows from which COPY, which takes two round trips of its own, beats INSERT."""
@@ -199,6 +199,17 @@ class PostgreSQL(SqlDialect):
         its = place.where(where(sought)).offset(0).correlate(given).lateral("its")
         places_of_all = select(its.c.place).select_from(given.join(its, true())).scalar_subquery()
         return literal_column(f"{target.name}.ctid") == func.any(func.array(places_of_all))
+
+    def with_each(
+        self, given: FromClause, target: Table, where: ColumnElement[bool], *, or_none: bool = False
+    ) -> tuple[FromClause, Columns]:
+        """Use LATERAL, and OFFSET, which makes no join of it."""
+        its = select(target).where(where).offset(0).correlate_except(target).lateral(target.name)
+        return given.join(its, true(), isouter=or_none), its.c
+
+    def some(self, target: FromClause, *where: ColumnElement[bool]) -> ColumnElement[bool]:
+        """Use OFFSET."""
+        return select(literal_column("1")).select_from(target).where(*where).offset(0).correlate_except(target).exists()
 
     def insert(self, target: Table) -> Upsert:
         """Begin an INSERT."""

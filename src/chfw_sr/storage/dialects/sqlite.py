@@ -43,7 +43,7 @@ from chfw_sr.storage.tables import counters
 from .base import SqlDialect
 from .prepared import Statement
 from .sqlite_driver import QuickConnection
-from .terms import Step, Upsert, Ways, encode, original_of, places
+from .terms import Columns, Step, Upsert, Ways, encode, original_of, places
 
 
 class SQLite(SqlDialect):
@@ -152,6 +152,16 @@ class SQLite(SqlDialect):
         sought = target.alias("sought")
         place: Select[Any] = select(literal_column("sought.rowid")).select_from(given.join(sought, where(sought)))
         return literal_column(f"{target.name}.rowid").in_(place)
+
+    def with_each(
+        self, given: FromClause, target: Table, where: ColumnElement[bool], *, or_none: bool = False
+    ) -> tuple[FromClause, Columns]:
+        """Use a join: what is given has no index, so it comes first where an index answers the condition."""
+        return given.join(target, where, isouter=or_none), target.c
+
+    def some(self, target: FromClause, *where: ColumnElement[bool]) -> ColumnElement[bool]:
+        """Use EXISTS."""
+        return select(literal_column("1")).select_from(target).where(*where).correlate_except(target).exists()
 
     def insert(self, target: Table) -> Upsert:
         """Begin an INSERT."""

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sqlalchemy import Dialect, FromClause, Select, Table, exc, literal_column, select
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
+from sqlalchemy.sql.elements import KeyedColumnElement
 from sqlalchemy.sql.expression import ColumnClause
 
 from .prepared import Statement, written
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
     from .base import SqlDialect
 
 Upsert: TypeAlias = sqlite.Insert | postgresql.Insert
+
+Columns: TypeAlias = ReadOnlyColumnCollection[str, KeyedColumnElement[Any]]
+"""The columns of a table or of what stands for it."""
 
 Rows: TypeAlias = tuple[Table, Sequence[str], Sequence[Sequence[Any]]]
 """A table, the names of columns, and rows: a sequence of values for each, in the order of the columns."""
