@@ -10,7 +10,7 @@ from types import FrameType
 
 from . import goals, growth, imports, latency
 from .figures import figure
-from .machine import describe
+from .machine import describe, use_memory
 from .report import Report
 from .site import QUICK, Size, say, site
 
@@ -60,6 +60,8 @@ def main() -> None:
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, _leave)
     began = time.monotonic()
+    say("using memory")
+    use_memory()
     match options.what:
         case "standard":
             path = standard(Size(), cluster=True)

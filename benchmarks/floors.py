@@ -3,9 +3,9 @@
 A sum counts what no design can leave out, each at the price of the best way that was measured for it:
 
 - **a request**: consumed once; parsed, validated, canonicalised twice, verified; a row of the inbox; for each of its
-  messages rendering and signing, a row of the outbox, its share of draining that, and a publish, to the queues of 41
-  Users (wire contract §7); for each hub that it writes down the update of a row, and for each result that it reports a
-  small row more;
+  messages rendering and signing, a row of the outbox, its share of draining that, and a publish, through topic
+  exchanges to the queues of 41 Users (wire contract §7); for each hub that it writes down the update of a row, and for
+  each result that it reports a small row more;
 - **an alert** about an activation: rendering and signing, a row of the outbox, draining, a publish; of its hub's update
   and small row its share, and of its report's intake.
 
@@ -43,8 +43,10 @@ Floors = Mapping[str, Floor]
 PARSE, SCHEMA, INCLUSIVE, EXCLUSIVE = "hardened parse", "XSD", "inclusive c14n and digest", "exclusive c14n"
 VERIFY, SIGN, ALERT = "ECDSA P-256 verify", "ECDSA P-256 sign", "alert rendered and signed"
 PUBLISH, CONSUME = "raw frames, publish and confirm", "raw frames, consume and acknowledge 100 at once"
+STRAIGHT = "raw frames, publish and confirm, default exchange"
 COPIED, UNNESTED, COMMITTED = "1.5 KB row, COPY", "1.5 KB row, unnest", "1.5 KB row, a commit each"
 SPREAD = "raw frames, publish and confirm, to 82 queues"
+SPREAD_STRAIGHT = "raw frames, publish and confirm, to 82 queues, default exchange"
 DRAINED, UPDATED, SMALL = "1.5 KB row drained, in 500s", "hub updated, in 1,000s", "200-octet row, COPY"
 REPORT = "report of 10,000: parse, XSD, c14n and digest"
 

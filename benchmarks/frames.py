@@ -150,6 +150,19 @@ class Link:
         declare = commands.Queue.Declare(queue=queue, durable=True, arguments={"x-queue-type": "quorum"})
         self.call(declare, commands.Queue.DeclareOk)
 
+    def declare_topic(self, exchange: str) -> None:
+        """Make a durable topic exchange."""
+        declare = commands.Exchange.Declare(exchange=exchange, exchange_type="topic", durable=True)
+        self.call(declare, commands.Exchange.DeclareOk)
+
+    def bind(self, queue: str, exchange: str, key: str) -> None:
+        """Have a queue get what an exchange is given under a key."""
+        self.call(commands.Queue.Bind(queue=queue, exchange=exchange, routing_key=key), commands.Queue.BindOk)
+
+    def delete_exchange(self, exchange: str) -> None:
+        """Delete an exchange."""
+        self.call(commands.Exchange.Delete(exchange=exchange), commands.Exchange.DeleteOk)
+
     def purge(self, queue: str) -> None:
         """Throw away what lies ready in a queue."""
         self.call(commands.Queue.Purge(queue=queue), commands.Queue.PurgeOk)
