@@ -14,7 +14,7 @@ help:
 	@echo "make demo-live set up, play a campaign of 20,000 hubs in three minutes, and watch it"
 	@echo "make test      set up, run every test (server tests where servers are reachable)"
 	@echo "make test-faults  kill processes, servers and connections under load for about half an hour (needs both servers)"
-	@echo "make bench     measure speed and cost against PostgreSQL and RabbitMQ, a quarter of an hour; bench-quick: two minutes"
+	@echo "make bench     measure speed and cost against PostgreSQL and RabbitMQ, some ten minutes; bench-quick: two minutes"
 	@echo "make bench-million, bench-import, bench-flat  a million alerts; imports of a million hubs; ten million hubs (20 GB of disk)"
 	@echo "make fuzz      a coverage-guided fuzzer on octets -> request (RUNS, SEED; Linux)"
 	@echo "make mutants   100,000 mutants of signed documents before our verifier and two others (MUTANTS, SEED; Linux)"
