@@ -27,6 +27,9 @@ from tests.servers import require
 
 from .evidence import eventually, losses_pass
 
+LAST_WORDS = 100
+"""Lines of its log that a server leaves behind where a test fails."""
+
 START_SECONDS = 180.0
 CONTROL_SECONDS = 240.0
 
@@ -327,6 +330,12 @@ class PrivateRabbit:
             )
         await eventually(self._answers, START_SECONDS, f"{self.name} takes connections")
 
+    def last_words(self) -> str:
+        """Give the end of the node's log, which goes with the test."""
+        logs = sorted((self._folder / "log").glob("*.log"))
+        lines = [line for log in logs for line in log.read_text(errors="replace").splitlines()]
+        return "\n".join([f"{self.name} logged last:", *lines[-LAST_WORDS:]])
+
     async def kill(self) -> None:
         """Kill the node: no goodbye, no flush."""
         if self._process is not None and self._process.returncode is None:
@@ -412,6 +421,10 @@ async def private_rabbits(count: int = 1, *, management: bool = False) -> AsyncI
                 for node in nodes:
                     await node.start()
                 yield nodes
+            except AssertionError as error:
+                for node in nodes:
+                    error.add_note(node.last_words())
+                raise
             finally:
                 await asyncio.gather(*(node.kill() for node in nodes))
     finally:
