@@ -151,8 +151,7 @@ class Loader:
             await self._dialect.lock_keys(self._connection, lookups.models_wanted, models)
         if held := wanted.held & hubs.keys():
             holders = await self._ask(lookups.holders_of_hubs, sorted(held))
-            found = {row.campaign_id for row in holders if row.campaign_id is not None}
-            wanted.campaigns |= found - self._known.campaigns.keys()
+            wanted.campaigns |= {row.campaign_id for row in holders} - self._known.campaigns.keys()
 
     # ---------------------------------------------------------------------------------------------------- campaigns
 

@@ -80,11 +80,11 @@ def models_wanted(dialect: SqlDialect) -> Select[Any]:
 
 
 def holders_of_hubs(dialect: SqlDialect) -> Select[Any]:
-    """Find the live campaigns that hold wanted hubs, and None for hubs that none holds."""
+    """Find the live campaigns that hold wanted hubs."""
     row = campaign_hubs.c
     named = dialect.listed("wanted", HUBS)
     living = dialect.some(campaigns, campaigns.c.campaign_id == row.campaign_id, LIVE)
-    each, place = dialect.with_each(named, campaign_hubs, and_(row.hub == named.c.eui, row.held, living), or_none=True)
+    each, place = dialect.with_each(named, campaign_hubs, and_(row.hub == named.c.eui, row.held, living))
     return select(place.campaign_id).select_from(each).distinct()
 
 

@@ -193,23 +193,23 @@ class PostgreSQL(SqlDialect):
     def belonging(
         self, target: Table, given: FromClause, where: Callable[[FromClause], ColumnElement[bool]]
     ) -> ColumnElement[bool]:
-        """Use `ctid`, and OFFSET, which makes no join of it that could begin with the target."""
+        """Use `ctid`."""
         sought = target.alias("sought")
         place: Select[Any] = select(literal_column("sought.ctid").label("place")).select_from(sought)
-        its = place.where(where(sought)).offset(0).correlate(given).lateral("its")
+        its = _each(place.where(where(sought)), sought).lateral("its")
         places_of_all = select(its.c.place).select_from(given.join(its, true())).scalar_subquery()
         return literal_column(f"{target.name}.ctid") == func.any(func.array(places_of_all))
 
     def with_each(
         self, given: FromClause, target: Table, where: ColumnElement[bool], *, or_none: bool = False
     ) -> tuple[FromClause, Columns]:
-        """Use LATERAL, and OFFSET, which makes no join of it."""
-        its = select(target).where(where).offset(0).correlate_except(target).lateral(target.name)
+        """Use LATERAL."""
+        its = _each(select(target).where(where), target).lateral(target.name)
         return given.join(its, true(), isouter=or_none), its.c
 
     def some(self, target: FromClause, *where: ColumnElement[bool]) -> ColumnElement[bool]:
-        """Use OFFSET."""
-        return select(literal_column("1")).select_from(target).where(*where).offset(0).correlate_except(target).exists()
+        """Use EXISTS."""
+        return _each(select(literal_column("1")).select_from(target).where(*where), target).exists()
 
     def insert(self, target: Table) -> Upsert:
         """Begin an INSERT."""
@@ -441,6 +441,11 @@ def _beneath(connection: AsyncConnection) -> Connection:
     known = connection.sync_connection
     assert known is not None
     return known
+
+
+def _each(query: Select[Any], target: FromClause) -> Select[Any]:
+    """Have a query of one table carried out for each row around it: OFFSET lets no join or hash be made of it."""
+    return query.offset(0).correlate_except(target)
 
 
 def _given_together(parts: Sequence[Question] | Sequence[Modification]) -> dict[str, Any]:
