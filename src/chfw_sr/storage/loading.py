@@ -204,9 +204,7 @@ class Loader:
         yield Question(lookups.hubs_confirmed, own, is_asked=bool(listed)), self._learn_confirmed
         in_cells = given(celled=(CAMPAIGN, celled))
         yield Question(lookups.cells_of, in_cells, is_asked=bool(celled)), partial(self._learn_cells, wanted.cells)
-        proofs = self._proofs(wanted.parts)
-        proved = given(proofs=(PROOFS, proofs))
-        yield Question(lookups.proofs_found, proved, is_asked=bool(proofs)), self._learn_proved
+        yield from self._about_responsible(wanted.parts)
 
     def _learn_all(self, ids: Iterable[CampaignID], rows: Sequence[Any]) -> None:
         found = list(map(to_participation, rows))
@@ -303,15 +301,19 @@ class Loader:
 
     # --------------------------------------------------------------------------------------------------- responsible
 
-    def _proofs(self, parts: Iterable[Part]) -> list[tuple[Any, ...]]:
-        """Name the hubs that proved before that Users are responsible: they are looked at first."""
-        proofs = []
+    def _about_responsible(self, parts: Collection[Part]) -> Iterator[_Lesson]:
+        """Ask whether hubs still prove what they proved before, and search where no proof is remembered."""
+        proofs, unproved = [], []
         for part in sorted(parts):
             witness, found = self._witnesses.of(part), self._known.campaigns[part[0]]
             if witness is not None and found is not None:
                 target = found.campaign
                 proofs.append((*part, witness, target.manufacturer, target.model, target.firmware_version))
-        return proofs
+            else:
+                unproved.append(part)
+        proved = self._given(proofs=(PROOFS, proofs))
+        yield Question(lookups.proofs_found, proved, is_asked=bool(proofs)), self._learn_proved
+        yield self._searching(unproved)
 
     def _learn_proved(self, rows: Sequence[Any]) -> None:
         """Learn of the parts that are still proved by the hubs that proved them before."""
@@ -321,18 +323,24 @@ class Loader:
                 self._known.learn_responsible((campaign_id, user), EUI(witness))
 
     async def _search_responsible(self, parts: Iterable[Part]) -> None:
-        """Look for a target, before and after the campaign's version, and then for a hub that was one."""
-        left = dict(enumerate(sorted(part for part in parts if part not in self._known.witnesses)))
-        for build in (lookups.targets_found, lookups.former_targets_found):
-            if not left:
-                return
-            targets = [row for number, part in left.items() for row in self._targets(number, part)]
-            for number, witness in await self._ask(build, wanted=(TARGETS, targets)):
-                if witness is not None and number in left:
-                    self._witnesses.remember(left[number], EUI(witness))
-                    self._known.learn_responsible(left.pop(number), EUI(witness))
-        for part in left.values():
-            self._known.learn_responsible(part, None)
+        """Search where what was remembered is no proof any more."""
+        if left := sorted(part for part in parts if part not in self._known.witnesses):
+            await self._ask_together([self._searching(left)])
+
+    def _searching(self, parts: Sequence[Part]) -> _Lesson:
+        """Search for a target, or for a hub that was one, for each of some parts."""
+        targets = [row for number, part in enumerate(parts) for row in self._targets(number, part)]
+        given = self._given(targets=(TARGETS, targets))
+        return Question(lookups.targets_found, given, is_asked=bool(targets)), partial(self._learn_found, parts)
+
+    def _learn_found(self, parts: Sequence[Part], rows: Sequence[Any]) -> None:
+        """Learn who is responsible, and by which hub; of whom there is none, that he is not."""
+        found = {number: EUI(witness) for number, witness in rows if witness is not None}
+        for number, part in enumerate(parts):
+            witness = found.get(number)
+            if witness is not None:
+                self._witnesses.remember(part, witness)
+            self._known.learn_responsible(part, witness)
 
     def _targets(self, number: int, part: Part) -> Iterable[tuple[Any, ...]]:
         found = self._known.campaigns[part[0]]

@@ -263,34 +263,36 @@ def proofs_found(dialect: SqlDialect) -> Select[Any]:
 
 
 def targets_found(dialect: SqlDialect) -> Select[Any]:
-    """Find a target hub for each of the wanted ranges, before or after the campaign's version in the User's indexes."""
-    named = dialect.given("wanted", TARGETS)
+    """Find a hub for each number of wanted ranges that is a target there, or was one.
+
+    A target runs a version before or after the campaign's, in the order of the User's indexes. If none of the ranges by
+    a number has one, a hub is looked for that runs the campaign's version and has a place in the campaign: of these
+    there may be very many without a place.
+
+    The place is a value that is looked up for one hub at a time: an EXISTS the planner may turn into a join that reads
+    all places first.
+    """
+    named = dialect.given("targets", TARGETS)
     version = hubs.c.firmware_version
     first = [
         select(hubs.c.eui).where(*_of_party(party, named.c), other).order_by(version).limit(1).correlate(named)
         for party in _PARTIES
         for other in (version < named.c.firmware_version, version > named.c.firmware_version)
     ]
-    return select(named.c.number, func.coalesce(*(each.scalar_subquery() for each in first)))
-
-
-def former_targets_found(dialect: SqlDialect) -> Select[Any]:
-    """Find a hub for each of the wanted ranges that runs the campaign's version and has a place in the campaign.
-
-    The place is a value that is looked up for one hub at a time: an EXISTS the planner may turn into a join that reads
-    all places first.
-    """
-    named = dialect.given("wanted", TARGETS)
+    each = select(*named.c, func.coalesce(*(one.scalar_subquery() for one in first)).label("target")).subquery("each")
+    targeted = func.max(each.c.target).over(partition_by=each.c.number).label("targeted")
+    ranges = select(*each.c, targeted).subquery("ranges")
     row = campaign_hubs.c
     phases = [phase.value for phase in Phase]
-    place = select(row.hub).where(row.campaign_id == named.c.campaign_id, row.phase.in_(phases))
-    own = place.where(row.hub == hubs.c.eui).limit(1).correlate(named, hubs).scalar_subquery()
-    same = hubs.c.firmware_version == named.c.firmware_version
-    first = [
-        select(hubs.c.eui).where(*_of_party(party, named.c), same, own.is_not(None)).limit(1).correlate(named)
+    place = select(row.hub).where(row.campaign_id == ranges.c.campaign_id, row.phase.in_(phases))
+    own = place.where(row.hub == hubs.c.eui).limit(1).correlate(ranges, hubs).scalar_subquery()
+    same = version == ranges.c.firmware_version
+    former = [
+        select(hubs.c.eui).where(*_of_party(party, ranges.c), same, own.is_not(None)).limit(1).correlate(ranges)
         for party in _PARTIES
     ]
-    return select(named.c.number, func.coalesce(*(each.scalar_subquery() for each in first)))
+    witness = func.coalesce(ranges.c.targeted, *(one.scalar_subquery() for one in former))
+    return select(ranges.c.number, witness.label("witness"))
 
 
 def _of_party(party: ColumnElement[Any], named: Any) -> tuple[ColumnElement[bool], ...]:

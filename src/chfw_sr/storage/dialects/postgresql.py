@@ -51,7 +51,7 @@ from .conversation import attend, driver_of
 from .prepared import Prepared, Together
 from .terms import Columns, Modification, Question, Rows, Step, Upsert, Ways, encode, original_of, places
 
-_COPY_FROM = 64
+_COPY_FROM = 200
 """Rows from which COPY, which takes two round trips of its own, beats INSERT."""
 
 _BEGIN = "BEGIN"
@@ -126,7 +126,7 @@ class PostgreSQL(SqlDialect):
         }
         engine = create_async_engine(
             url.set(drivername="postgresql+asyncpg"),
-            connect_args={"server_settings": settings, "timeout": 10},
+            connect_args={"server_settings": settings, "timeout": 10, "max_cacheable_statement_size": 0},
             isolation_level="AUTOCOMMIT",
             pool_use_lifo=True,  # few connections do nearly all the work, and have its plans and tables at hand
             **size,
