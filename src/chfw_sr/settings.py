@@ -144,7 +144,7 @@ class Settings(BaseSettings):
     ] = 300
 
     batch_size: Annotated[int, Field(gt=0, description="Service Requests in one transaction, at most.")] = 500
-    batch_wait_ms: Annotated[int, Field(ge=0, description="How long to wait for a batch to fill, milliseconds.")] = 5
+    batch_wait_ms: Annotated[int, Field(ge=0, description="How long to wait for a batch to fill, milliseconds.")] = 0
     prefetch: Annotated[
         int, Field(gt=0, le=65_535, description="Service Requests that a consumer may hold unacknowledged.")
     ] = 2000

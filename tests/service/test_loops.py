@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from chfw_sr.service import loops
+from chfw_sr.service.handover import Handover
 from chfw_sr.service.observer import Loop, Unobserved
 from chfw_sr.service.ports import Delivery, Unavailable
 
@@ -99,6 +100,7 @@ class FakeProcessor:
 
     def __init__(self, process) -> None:
         self.settle = process
+        self.report = lambda settled: None
 
     async def take(self, deliveries):
         return deliveries
@@ -113,6 +115,11 @@ async def consumed(consumer, process, stop, **options) -> None:
         await loops.consume(consumer, FakeProcessor(process), batch=7, wait_seconds=0.5, stop=stop, **options)
 
 
+def settling(*answers, stop: asyncio.Event | None = None) -> Scripted:
+    """Settle batches; an answer is an exception, or whatever is to be reported."""
+    return Scripted(*("settled" if answer is None else answer for answer in answers), stop=stop)
+
+
 # ------------------------------------------------------------------------------------------------------------- consume
 
 
@@ -122,6 +129,7 @@ async def test_a_batch_is_processed_then_announced_then_acknowledged(stop) -> No
 
     async def process(deliveries):
         order.append(f"process {[each.tag for each in deliveries]}")
+        return "settled"
 
     consuming = asyncio.create_task(consumed(consumer, process, stop, done=lambda: order.append("done")))
     await asyncio.wait_for(consumer.waiting.wait(), PATIENCE_SECONDS)
@@ -131,6 +139,55 @@ async def test_a_batch_is_processed_then_announced_then_acknowledged(stop) -> No
     assert order == ["process [1, 2]", "done", "process [3]", "done"]
     assert consumer.acknowledged == [batch(1, 2), batch(3)]
     assert consumer.asked == (7, 0.5)
+
+
+async def test_a_batch_is_reported_when_the_relay_has_been_woken(stop) -> None:
+    """What nobody waits for does not hold up what somebody does."""
+    order: list[str] = []
+    consumer = FakeConsumer(batch(1))
+    woken = asyncio.Event()
+
+    async def asks():
+        await woken.wait()
+        order.append("the relay asks")
+
+    processor = FakeProcessor(settling("outcomes", stop=stop))
+    processor.report = lambda settled: order.append(f"report {settled}")
+    async with asyncio.timeout(PATIENCE_SECONDS), asyncio.TaskGroup() as group:
+        group.create_task(asks())
+        await loops.consume(consumer, processor, batch=7, wait_seconds=0.5, stop=stop, done=woken.set)
+    assert order == ["the relay asks", "report outcomes"]
+    assert consumer.acknowledged == [batch(1)]
+
+
+@pytest.mark.parametrize("count", [1, loops.FEW - 1, loops.FEW])
+async def test_after_few_the_relay_goes_first(stop, count) -> None:
+    many = batch(*range(count))
+    consumer = FakeConsumer(many, batch(2))
+    found: list[int] = []
+
+    async def after():
+        found.append(len(consumer.batches))
+
+    await consumed(consumer, settling(None, None, stop=stop), stop, after=after)
+    assert found == ([1, 0] if count < loops.FEW else [0])
+
+
+async def test_a_handover_is_over_when_what_was_put_last_is_on_its_way() -> None:
+    handover = Handover()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await handover.wait(3600)  # for nothing
+        handover.put()
+        handover.wake.clear()  # by the relay, which looks what there is
+        handover.put()
+        handover.begun()
+        await handover.wait(0.001)
+        is_over = handover.is_over
+        handover.wake.clear()
+        handover.begun()
+        await handover.wait(3600)
+    assert not is_over, "what was put after the look is not on its way"
+    assert handover.is_over
 
 
 async def test_stop_ends_a_loop_that_waits_for_messages(stop) -> None:
@@ -156,6 +213,7 @@ async def test_batches_in_hand_are_finished_after_stop(stop) -> None:
     async def process(deliveries):
         stop.set()
         await asyncio.sleep(0)
+        return "settled"
 
     await consumed(consumer, process, stop, few=1)
     assert consumer.acknowledged == [batch(1), batch(2)]
@@ -181,6 +239,10 @@ class SlowProcessor:
         self.begun.set()
         await self.may_settle.wait()
         self.order.append(f"end {taken[0].tag}")
+        return taken
+
+    def report(self, settled):
+        self.order.append(f"report {settled[0].tag}")
 
 
 async def test_the_next_batch_is_taken_in_while_one_is_settled_and_settled_after_it(stop) -> None:
@@ -195,7 +257,7 @@ async def test_the_next_batch_is_taken_in_while_one_is_settled_and_settled_after
         await consumer.waiting.wait()
         stop.set()
         await consuming
-    settled = [each for each in processor.order if not each.startswith("take")]
+    settled = [each for each in processor.order if each.startswith(("begin", "end"))]
     assert settled == [f"{step} {tag}" for tag in (1, 2, 3) for step in ("begin", "end")]
     assert consumer.acknowledged == [batch(1), batch(2), batch(3)]
 
@@ -253,7 +315,7 @@ async def test_a_defect_that_few_messages_meet_ends_a_loop(stop) -> None:
 async def test_a_lost_connection_is_waited_for(stop) -> None:
     watcher = Watcher()
     consumer = FakeConsumer(Unavailable("gone"), Unavailable("still gone"), batch(1))
-    await consumed(consumer, Scripted(None, stop=stop), stop, observer=watcher)
+    await consumed(consumer, settling(None, stop=stop), stop, observer=watcher)
     assert consumer.acknowledged == [batch(1)]
     assert watcher.retries == ["receiving", "receiving"]
 
@@ -261,7 +323,7 @@ async def test_a_lost_connection_is_waited_for(stop) -> None:
 async def test_a_store_that_is_down_makes_no_message_a_poison(stop) -> None:
     watcher = Watcher()
     consumer = FakeConsumer(batch(1))
-    process = Scripted(*[Unavailable("down")] * 50, None, stop=stop)
+    process = settling(*[Unavailable("down")] * 50, None, stop=stop)
     await consumed(consumer, process, stop, observer=watcher)
     assert consumer.acknowledged == [batch(1)]
     assert process.calls == [(batch(1),)] * 51
@@ -278,7 +340,7 @@ async def test_an_acknowledgement_that_is_lost_holds_up_nothing_and_does_not_pro
     """What was received meanwhile may have come on a new connection: nobody would deliver it again."""
     watcher = Watcher()
     consumer = FakeConsumer(batch(1), batch(2), acknowledging=[Unavailable("gone"), None])
-    process = Scripted(None, None, stop=stop)
+    process = settling(None, None, stop=stop)
     await consumed(consumer, process, stop, observer=watcher)
     assert process.calls == [(batch(1),), (batch(2),)]
     assert consumer.acknowledged == [batch(2)]
@@ -293,7 +355,7 @@ async def test_long_messages_are_committed_and_acknowledged_apart(stop, monkeypa
     monkeypatch.setattr(loops, "PORTION_OCTETS", 10)
     one, two, three, four = received = long_batch(4, 6, 30, 1)
     consumer = FakeConsumer(received)
-    process = Scripted(None, None, None, stop=stop)
+    process = settling(None, None, None, stop=stop)
     await consumed(consumer, process, stop)
     assert consumer.acknowledged == [[one, two], [three], [four]]
 
@@ -302,7 +364,7 @@ async def test_what_is_left_of_a_batch_is_processed_though_an_acknowledgement_is
     monkeypatch.setattr(loops, "PORTION_OCTETS", 10)
     one, two = received = long_batch(8, 8)
     consumer = FakeConsumer(received, acknowledging=[Unavailable("gone"), None])
-    process = Scripted(None, None, stop=stop)
+    process = settling(None, None, stop=stop)
     await consumed(consumer, process, stop)
     assert process.calls == [([one],), ([two],)]
     assert consumer.acknowledged == [[two]]
@@ -310,7 +372,7 @@ async def test_what_is_left_of_a_batch_is_processed_though_an_acknowledgement_is
 
 async def test_preparation_comes_first_and_may_have_to_wait(stop) -> None:
     before = Scripted(Unavailable("down"), None)
-    process = Scripted(None, stop=stop)
+    process = settling(None, stop=stop)
     consumer = FakeConsumer(batch(1))
     await consumed(consumer, process, stop, before=before)
     assert len(before.calls) == 2
@@ -326,7 +388,7 @@ async def test_a_defect_ends_the_loop_loudly_and_acknowledges_nothing(stop) -> N
 
 async def test_an_empty_batch_is_no_batch(stop) -> None:
     consumer = FakeConsumer([], batch(1))
-    process = Scripted(None, stop=stop)
+    process = settling(None, stop=stop)
     await consumed(consumer, process, stop)
     assert process.calls == [(batch(1),)]
 
@@ -334,7 +396,7 @@ async def test_an_empty_batch_is_no_batch(stop) -> None:
 async def test_a_consumer_that_waits_is_not_stuck_and_one_that_works_is_watched(stop) -> None:
     watcher = Watcher()
     consumer = FakeConsumer(batch(1))
-    await consumed(consumer, Scripted(None, stop=stop), stop, observer=watcher, few=1)
+    await consumed(consumer, settling(None, stop=stop), stop, observer=watcher, few=1)
     assert watcher.waiting == [Loop.CONSUMER] * 2, "before it, and after"
     assert watcher.rounds == [Loop.CONSUMER]
 
@@ -343,7 +405,7 @@ async def test_a_consumer_that_has_settled_few_waits_again(stop) -> None:
     watcher = Watcher()
     consumer = FakeConsumer(batch(1))
     async with asyncio.timeout(PATIENCE_SECONDS), asyncio.TaskGroup() as group:
-        group.create_task(consumed(consumer, Scripted(None), stop, observer=watcher))
+        group.create_task(consumed(consumer, settling(None), stop, observer=watcher))
         await consumer.waiting.wait()
         stop.set()
     assert watcher.waiting == [Loop.CONSUMER] * 2
@@ -377,8 +439,9 @@ class FakeRelay:
     async def finish(self):
         self.finished = True
 
-    async def step(self):
+    async def step(self, begun=lambda: None):
         answer = self.script.pop(0)
+        begun()
         self.looked.set()
         if len(self.script) == self._last:
             self._stop.set()
@@ -387,9 +450,9 @@ class FakeRelay:
         return answer
 
 
-async def relayed(relay, stop, wake=None, idle_seconds=3600.0, **options) -> None:
+async def relayed(relay, stop, handover=None, idle_seconds=3600.0, **options) -> None:
     async with asyncio.timeout(PATIENCE_SECONDS):
-        await loops.relay(relay, wake=wake or asyncio.Event(), idle_seconds=idle_seconds, stop=stop, **options)
+        await loops.relay(relay, handover=handover or Handover(), idle_seconds=idle_seconds, stop=stop, **options)
 
 
 async def test_the_relay_goes_on_while_there_is_something(stop) -> None:
@@ -399,11 +462,11 @@ async def test_the_relay_goes_on_while_there_is_something(stop) -> None:
 
 
 async def test_the_relay_is_woken_by_new_messages(stop) -> None:
-    wake = asyncio.Event()
+    handover = Handover()
     relay = FakeRelay(0, 5, 0, stop=stop, last=1)
-    relaying = asyncio.create_task(relayed(relay, stop, wake))
+    relaying = asyncio.create_task(relayed(relay, stop, handover))
     await asyncio.wait_for(relay.looked.wait(), PATIENCE_SECONDS)
-    wake.set()
+    handover.put()
     await relaying
     assert relay.script == []
 

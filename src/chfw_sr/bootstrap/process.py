@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import Coroutine
 from datetime import timedelta
+from functools import partial
 
 from chfw_sr.service import loops
+from chfw_sr.service.handover import Handover
 from chfw_sr.service.heartbeat import Heartbeat
 from chfw_sr.service.observer import Loop
 from chfw_sr.service.ports import Clock
@@ -21,6 +23,8 @@ from .probing import Probe
 
 PURGE_SECONDS = 60.0
 PURGED_AT_ONCE = 1000
+HANDOVER_SECONDS = 0.005
+"""How long the next batch waits, at most, for the relay to begin with what the last one put into the outbox."""
 QUARANTINE_AT_ONCE = 100
 """Each may have megabytes."""
 
@@ -61,7 +65,7 @@ class Process:
         self._bus = bus
         self._clock = clock
         self._observer = observer
-        self._wake = asyncio.Event()
+        self._handover = Handover()
         self._processor = build_processor(settings, store, signer, clock, observer)
         self._relay = build_relay(settings, store, bus.publisher, clock, observer)
         self.heartbeat = Heartbeat(
@@ -91,8 +95,9 @@ class Process:
                 batch=self.settings.batch_size,
                 wait_seconds=self.settings.batch_wait_ms / 1000,
                 stop=stop,
-                done=self._wake.set,
+                done=self._handover.put,
                 before=self.heartbeat.ensure,
+                after=partial(self._handover.wait, HANDOVER_SECONDS) if self.roles.relay else loops.nothing,
                 observer=self._observer,
             )
         if self.roles.clock:
@@ -100,7 +105,7 @@ class Process:
                 self.sole_clock,
                 every_seconds=self.settings.tick_seconds,
                 stop=stop,
-                done=self._wake.set,
+                done=self._handover.put,
                 before=self.heartbeat.ensure,
                 observer=self._observer,
             )
@@ -114,7 +119,7 @@ class Process:
         if self.roles.relay:
             jobs[Loop.RELAY] = loops.relay(
                 self._relay,
-                wake=self._wake,
+                handover=self._handover,
                 idle_seconds=self.settings.idle_seconds,
                 stop=stop,
                 observer=self._observer,
@@ -122,7 +127,7 @@ class Process:
         if self._mail is not None:
             jobs[Loop.EMAIL] = loops.relay(
                 self._mail.relay,
-                wake=asyncio.Event(),
+                handover=Handover(),
                 idle_seconds=IDLE_SECONDS,
                 stop=stop,
                 loop=Loop.EMAIL,

@@ -1,12 +1,11 @@
 """Turns what is to be told into final octets and puts it into the outbox.
 
-Ids are reserved first, because an alert's counter is its outbox id; then everything is rendered and signed, off the
-event loop and in one go; then it is stored. So the relay, whenever it repeats itself, sends the same octets.
+Ids are reserved first, because an alert's counter is its outbox id; then everything is rendered and signed in one go;
+then it is stored. So the relay, whenever it repeats itself, sends the same octets.
 
 An alert to a User with e-mail is written once and stored for each of its channels: the same name, the same octets.
 """
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -15,6 +14,7 @@ from chfw_sr.messages import EUI, Alert
 from chfw_sr.quick import quick
 from chfw_sr.wire import Signer, write_alerts
 
+from .beside import beside
 from .mailing import NOBODY
 from .ports import Channels, MessageKind, OutboxMessage, UnitOfWork
 
@@ -60,7 +60,7 @@ async def dispatch(
     if not outgoing:
         return
     first = await work.reserve(len(outgoing) + (_copies(outgoing, mailed) if mailed else 0))
-    await work.enqueue(await asyncio.to_thread(_write, outgoing, first, now, dcc, signer, mailed))
+    await work.enqueue(await beside(_write, outgoing, first, now, dcc, signer, mailed))
 
 
 def _copies(outgoing: Sequence[Outgoing], mailed: Mapping[EUI, Channels]) -> int:

@@ -8,15 +8,17 @@ What a loop raises is a defect of ours; whoever runs the loops ends the process 
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from chfw_sr.portions import portions
 
+from .handover import Handover
 from .observer import Loop, Observer, Unobserved
 from .ports import Consumer, Delivery, Unavailable
-from .processor import Batch, Processor
+from .processor import Batch, Processor, Settled
 from .relay import Relay
 
 logger = logging.getLogger(__name__)
@@ -40,8 +42,8 @@ Chore = Callable[[], Awaitable[bool]]
 """A piece of work; True if there is more to do at once. May raise `Unavailable`."""
 
 
-async def no_preparation() -> None:
-    """Do nothing before a piece of work."""
+async def nothing() -> None:
+    """Do nothing before or after a piece of work."""
 
 
 class Ticking(Protocol):
@@ -131,7 +133,8 @@ async def consume(  # noqa: PLR0913 - all by name
     wait_seconds: float,
     stop: asyncio.Event,
     done: Callable[[], None] = lambda: None,
-    before: Callable[[], Awaitable[None]] = no_preparation,
+    before: Callable[[], Awaitable[None]] = nothing,
+    after: Callable[[], Awaitable[None]] = nothing,
     observer: Observer | None = None,
     few: int = FEW,
 ) -> None:
@@ -145,6 +148,7 @@ async def consume(  # noqa: PLR0913 - all by name
         stop: set from outside.
         done: called after each batch; wakes the relay of the same process.
         before: awaited before a batch is processed; may raise `Unavailable`.
+        after: awaited after a batch of few, before the next is received.
         observer: is told of every retry.
         few: messages below which nothing is received while they are settled.
     """
@@ -170,6 +174,7 @@ async def consume(  # noqa: PLR0913 - all by name
                     break
             if len(deliveries) < few:
                 await settling.finish()
+                await after()
     except asyncio.CancelledError:
         settling.cancel()
         raise
@@ -244,15 +249,17 @@ class _Settling:
         return True if under_way is None else await under_way
 
     async def _see_off(self, portion: Sequence[Delivery], taken: Batch) -> bool:
-        async def settle() -> bool:
+        async def settle() -> Settled:
             await self._before()
-            await self._processor.settle(taken)
-            return True
+            return await self._processor.settle(taken)
 
-        if not await _see_through(settle, self._settling, self._stop):
+        settled = await _see_through(settle, self._settling, self._stop)
+        if settled is None:
             logger.info("%d message(s) or more are left unacknowledged; they come again", len(portion))
             return False
         self._done()
+        await asyncio.sleep(0)  # the relay asks for what it may publish, and meanwhile all is reported
+        self._processor.report(settled)
         try:
             await self._consumer.acknowledge(portion)
             self._acknowledging.succeeded()
@@ -278,7 +285,7 @@ async def _see_through(work: Callable[[], Awaitable[Result]], backoff: Backoff, 
 async def relay(
     relay: Relay,
     *,
-    wake: asyncio.Event,
+    handover: Handover,
     idle_seconds: float,
     stop: asyncio.Event,
     loop: Loop = Loop.RELAY,
@@ -288,7 +295,7 @@ async def relay(
 
     Args:
         relay: what does it.
-        wake: set by whoever has put something in.
+        handover: wakes it when something was put in, and is told when that is on its way.
         idle_seconds: how often to look in any case; another process may have put something in.
         stop: set from outside; what others put into the outbox from then on stays there for the next relay.
         loop: its name: there are two ways out.
@@ -296,18 +303,19 @@ async def relay(
     """
     observer = observer or Unobserved()
     backoff = Backoff("publishing" if loop is Loop.RELAY else str(loop), loop, stop, observer)
-    while not stop.is_set():
-        wake.clear()
-        try:
-            observer.came_round(loop)
-            claimed = await relay.step()
-            backoff.succeeded()
-        except Unavailable as error:
-            await backoff.pause(error)
-            continue
-        if not claimed:
-            observer.waits(loop)
-            await _unless(stop, _until(wake, idle_seconds))
+    async with _calling(handover.wake, stop):
+        while not stop.is_set():
+            handover.wake.clear()
+            try:
+                observer.came_round(loop)
+                claimed = await relay.step(handover.begun)
+                backoff.succeeded()
+            except Unavailable as error:
+                await backoff.pause(error)
+                continue
+            if not claimed:
+                observer.waits(loop)
+                await _until(handover.wake, idle_seconds)
     try:
         while await relay.step() >= relay.batch:
             pass
@@ -317,13 +325,25 @@ async def relay(
         await relay.finish()
 
 
+@asynccontextmanager
+async def _calling(called: asyncio.Event, caller: asyncio.Event) -> AsyncIterator[None]:
+    """Set one event when another is set: a task that waits for both wakes sooner if it waits for one."""
+    waiting = asyncio.create_task(caller.wait())
+    waiting.add_done_callback(lambda _: called.set())
+    try:
+        yield
+    finally:
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+
+
 async def tick(
     clockwork: Ticking,
     *,
     every_seconds: float,
     stop: asyncio.Event,
     done: Callable[[], None] = lambda: None,
-    before: Callable[[], Awaitable[None]] = no_preparation,
+    before: Callable[[], Awaitable[None]] = nothing,
     observer: Observer | None = None,
 ) -> None:
     """Take the clock-driven steps that are due, until `stop` is set.

@@ -23,7 +23,7 @@ class Loop(StrEnum):
 class Observer(Protocol):
     """Is told of everything that operations watch. Must be quick, and must not raise."""
 
-    def processed(self, outcomes: list[Outcome], seconds: float) -> None:
+    def processed(self, outcomes: Sequence[Outcome], seconds: float) -> None:
         """Tell of a batch that was committed.
 
         Args:
@@ -75,7 +75,7 @@ class Observer(Protocol):
 class Unobserved:
     """Nobody watches."""
 
-    def processed(self, outcomes: list[Outcome], seconds: float) -> None:
+    def processed(self, outcomes: Sequence[Outcome], seconds: float) -> None:
         """Do nothing."""
 
     def published(self, kind: MessageKind, code: str, result: PublishResult, ages_seconds: Sequence[float]) -> None:

@@ -6,7 +6,6 @@ the rest. If a batch fails by a defect of ours, its messages are taken one by on
 only the one that fails suffers: it is quarantined, loudly. The caller acknowledges afterwards.
 """
 
-import asyncio
 import logging
 import time
 from collections import Counter
@@ -23,6 +22,7 @@ from chfw_sr.wire import Attributed, Intake, Signer, TrustStore, Unattributed
 
 from .answers import Answer, campaign_of, concerns, rejection_alert, set_aside, write
 from .apart import take_apart
+from .beside import MUCH, beside
 from .conduct import Conduct, anticipate
 from .dispatch import dispatch
 from .mailing import NOBODY, MailingList
@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 _LEVELS = {Ending.QUARANTINED: logging.WARNING, Ending.DROPPED: logging.DEBUG}
 """Of the line about each message; of those that are dropped, one line a batch is enough."""
 
-WRITTEN_AT_ONCE = 128
+WRITTEN_AT_ONCE = MUCH
 """Service Responses that are written and signed in one go; what they tell is kept until then, and may be long."""
 
 
@@ -65,6 +65,19 @@ class Batch:
     size: int
     taken: Sequence[_Taken]
     defects: Mapping[int, tuple[Delivery, Exception]]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A batch whose fate is committed.
+
+    Attributes:
+        outcomes: one a delivery, in their order.
+        seconds: that it took to take it in and to settle it.
+    """
+
+    outcomes: Sequence[Outcome]
     seconds: float
 
 
@@ -108,7 +121,7 @@ class Processor:
         self._mailing_list = MailingList(store)
         self._mailed = NOBODY
 
-    async def process(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
+    async def process(self, deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
         """Process a batch; when this returns, everything is committed and the deliveries may be acknowledged.
 
         Returns:
@@ -117,7 +130,9 @@ class Processor:
         Raises:
             Unavailable: if the store is down or a race was lost; nothing happened, try again.
         """
-        return await self.settle(await self.take(deliveries))
+        settled = await self.settle(await self.take(deliveries))
+        self.report(settled)
+        return settled.outcomes
 
     async def take(self, deliveries: Sequence[Delivery]) -> Batch:
         """Take a batch in: parse, validate, verify, read. Nothing is changed, and nothing refused yet.
@@ -145,11 +160,8 @@ class Processor:
         ]
         return Batch(len(deliveries), taken, defects, time.perf_counter() - began)
 
-    async def settle(self, batch: Batch) -> list[Outcome]:
+    async def settle(self, batch: Batch) -> Settled:
         """Decide, change, and put into the outbox what is to be told; when this returns, everything is committed.
-
-        Returns:
-            One outcome a delivery, in their order.
 
         Raises:
             Unavailable: if the store is down or a race was lost; nothing happened, try again.
@@ -160,12 +172,16 @@ class Processor:
         for place, (delivery, error) in batch.defects.items():
             settled[place] = await self._defect(delivery, error, now)
         outcomes = [settled[place] for place in range(batch.size)]
-        self._observer.processed(outcomes, batch.seconds + time.perf_counter() - began)
+        return Settled(outcomes, batch.seconds + time.perf_counter() - began)
+
+    def report(self, settled: Settled) -> None:
+        """Tell the observer and the log what became of a batch; nothing waits for that but who reads it."""
+        outcomes = settled.outcomes
+        self._observer.processed(outcomes, settled.seconds)
         if dropped := sum(outcome.ending is Ending.DROPPED for outcome in outcomes):
             logger.warning("a flood that nobody can be held to: %d of %d messages were dropped", dropped, len(outcomes))
         for outcome in outcomes:
             _log(outcome)
-        return outcomes
 
     async def _settle_taken(self, taken: Sequence[_Taken], now: datetime) -> dict[int, Outcome]:
         try:
@@ -254,8 +270,8 @@ class Processor:
             else:
                 answers.append(_repeat(one.delivery, intake, claimed[one.place]))
             if len(answers) % WRITTEN_AT_ONCE == 0:
-                await asyncio.to_thread(write, answers[-WRITTEN_AT_ONCE:], self._signer)
-        await asyncio.to_thread(write, answers[len(answers) // WRITTEN_AT_ONCE * WRITTEN_AT_ONCE :], self._signer)
+                await beside(write, answers[-WRITTEN_AT_ONCE:], self._signer)
+        await beside(write, answers[len(answers) // WRITTEN_AT_ONCE * WRITTEN_AT_ONCE :], self._signer)
         await work.quarantine(aside)
         await work.finish([record for each in answers if (record := each.record(now)) is not None])
         outgoing = [each for answer in answers for each in answer.outgoing()]

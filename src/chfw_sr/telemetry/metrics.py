@@ -88,7 +88,7 @@ class PrometheusObserver:
 
     # ------------------------------------------------------------------------------------------ what the service tells
 
-    def processed(self, outcomes: list[Outcome], seconds: float) -> None:
+    def processed(self, outcomes: Sequence[Outcome], seconds: float) -> None:
         """Count a batch that was committed."""
         self._batch.observe(len(outcomes))
         self._processing.observe(seconds)
