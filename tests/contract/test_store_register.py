@@ -23,6 +23,7 @@ from .makers import (
     NEW,
     apply,
     chunks,
+    claim,
     create,
     enrol,
     found,
@@ -103,6 +104,10 @@ async def test_the_trust_revision_changes_with_every_certificate(store: Store) -
     for certificates in ((trusted(ALICE, 21),), (trusted(ALICE, 21, revoked_at=AT),), (trusted(ALICE, 22),), ()):
         await save(store, UserRecord(user(ALICE), certificates))
         revisions.append(await store.register.trust_revision())
+        async with store.begin() as work:
+            assert await work.trust_revision() == revisions[-1]
+            await work.claim([claim(1)])
+            assert await work.trust_revision() == revisions[-1]
     assert len(set(revisions)) == len(revisions)
 
 

@@ -1,6 +1,7 @@
 """The processor: what becomes of a delivery, in one transaction, and what it never does."""
 
 import asyncio
+import itertools
 import logging
 from collections import Counter
 from dataclasses import replace
@@ -200,6 +201,37 @@ async def test_a_new_certificate_is_trusted_from_the_next_batch_on(world: World)
     assert (await world.send(OPERATOR, create())).code == ResponseCode.E902
     await world.store.register.save_users([record], START)
     assert (await world.send(OPERATOR, create())).code == ResponseCode.I99
+
+
+@pytest.mark.parametrize("others", [0, 1])
+async def test_what_was_taken_in_before_the_register_changed_is_judged_by_what_it_says_now(
+    world: World, others: int
+) -> None:
+    """Also where nothing is claimed, because all were signed by somebody whom nobody trusted yet."""
+    record = next(each for each in await world.store.register.users() if each.user.eui == OPERATOR)
+    documents = [world.octets(OPERATOR, create()), *[b"<not-xml"] * others]
+    deliveries = [Delivery(octets, tag) for tag, octets in enumerate(documents)]
+    for certificates, code in (((), ResponseCode.E902), (record.certificates, ResponseCode.I99)):
+        taken = await world.processor.take(deliveries)
+        await world.store.register.save_users([replace(record, certificates=certificates)], START)
+        settled = await world.processor.settle(taken)
+        assert [outcome.code for outcome in settled.outcomes] == [code, *[ResponseCode.E900] * others]
+
+
+async def test_a_register_that_changes_all_the_time_makes_a_batch_wait(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = await world.processor.take([Delivery(world.octets(OPERATOR, create()), 0)])
+    revisions = itertools.count(1_000_000)
+
+    async def another(_self: object) -> int:
+        return next(revisions)
+
+    async with world.store.begin() as work:
+        monkeypatch.setattr(type(work), "trust_revision", another)
+    with pytest.raises(Unavailable, match="changes faster"):
+        await world.processor.settle(taken)
+    assert await world.store.queries.inbox(10) == []
 
 
 async def test_a_defect_costs_the_one_message_that_meets_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,6 +41,9 @@ _LEVELS = {Ending.QUARANTINED: logging.WARNING, Ending.DROPPED: logging.DEBUG}
 WRITTEN_AT_ONCE = MUCH
 """Service Responses that are written and signed in one go; what they tell is kept until then, and may be long."""
 
+MOST_CHANGES = 10
+"""How often a batch may find that the register has changed since it was taken in."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Taken:
@@ -59,13 +62,26 @@ class Batch:
         size: how many there are.
         taken: those that the intake made something of.
         defects: what it raised about the others, by their places: a defect of ours.
+        revision: the register's, by whose certificates they were taken in.
         seconds: that it took.
     """
 
     size: int
     taken: Sequence[_Taken]
     defects: Mapping[int, tuple[Delivery, Exception]]
+    revision: int
     seconds: float
+
+    def deliveries(self) -> list[Delivery]:
+        """Give what was taken in, in order."""
+        found = {one.place: one.delivery for one in self.taken} | {
+            place: delivery for place, (delivery, _) in self.defects.items()
+        }
+        return [found[place] for place in range(self.size)]
+
+
+class _Outdated(Exception):  # noqa: N818 - it names what happened
+    """The register is another one than when a batch was taken in: somebody may be trusted now, or not any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +133,7 @@ class Processor:
         self._fairness = fairness or Fairness()
         self._gate = Gate(self._fairness)
         self._trust = TrustStore(())
-        self._trust_revision: int | None = None
+        self._revision: int | None = None
         self._mailing_list = MailingList(store)
         self._mailed = NOBODY
 
@@ -137,11 +153,14 @@ class Processor:
     async def take(self, deliveries: Sequence[Delivery]) -> Batch:
         """Take a batch in: parse, validate, verify, read. Nothing is changed, and nothing refused yet.
 
+        Whom we trust is as it was when it was last read; to settle a batch, it has to be so still.
+
         Raises:
-            Unavailable: if the store, which knows whom we trust, is down.
+            Unavailable: if the store, which has to be asked for that at first, is down.
         """
         began = time.perf_counter()
-        trust, now = await self._current_trust(), self._clock.now()
+        revision = await self._learn_trust() if self._revision is None else self._revision
+        trust, now = self._trust, self._clock.now()
         defects: dict[int, tuple[Delivery, Exception]] = {}
         intakes: dict[int, Attributed | Unattributed] = {}
         try:
@@ -158,7 +177,7 @@ class Processor:
         taken = [
             _Taken(place, deliveries[place], attribute(deliveries[place], each)) for place, each in intakes.items()
         ]
-        return Batch(len(deliveries), taken, defects, time.perf_counter() - began)
+        return Batch(len(deliveries), taken, defects, revision, time.perf_counter() - began)
 
     async def settle(self, batch: Batch) -> Settled:
         """Decide, change, and put into the outbox what is to be told; when this returns, everything is committed.
@@ -168,7 +187,16 @@ class Processor:
         """
         began = time.perf_counter()
         now = self._clock.now()
-        settled = await self._settle_taken(batch.taken, now) if batch.taken else {}
+        for _ in range(MOST_CHANGES):
+            try:
+                settled = await self._settle_taken(batch, now)
+                break
+            except _Outdated:
+                logger.info("the register has changed: %d message(s) are taken in again", batch.size)
+                await self._learn_trust()
+                batch = await self.take(batch.deliveries())
+        else:
+            raise Unavailable("the register changes faster than a batch is taken in")
         for place, (delivery, error) in batch.defects.items():
             settled[place] = await self._defect(delivery, error, now)
         outcomes = [settled[place] for place in range(batch.size)]
@@ -183,20 +211,22 @@ class Processor:
         for outcome in outcomes:
             _log(outcome)
 
-    async def _settle_taken(self, taken: Sequence[_Taken], now: datetime) -> dict[int, Outcome]:
+    async def _settle_taken(self, batch: Batch, now: datetime) -> dict[int, Outcome]:
+        if not batch.taken:
+            return {}
         try:
-            return await self._transact(taken, now)
-        except Unavailable:
+            return await self._transact(batch.taken, batch.revision, now)
+        except (Unavailable, _Outdated):
             raise
         except Exception:
-            if len(taken) > 1:
-                logger.exception("a batch of %d failed; its messages are taken one by one", len(taken))
-        return {one.place: await self._alone(one, now) for one in taken}
+            if len(batch.taken) > 1:
+                logger.exception("a batch of %d failed; its messages are taken one by one", len(batch.taken))
+        return {one.place: await self._alone(one, batch.revision, now) for one in batch.taken}
 
-    async def _alone(self, taken: _Taken, now: datetime) -> Outcome:
+    async def _alone(self, taken: _Taken, revision: int, now: datetime) -> Outcome:
         try:
-            return (await self._transact([taken], now))[taken.place]
-        except Unavailable:
+            return (await self._transact([taken], revision, now))[taken.place]
+        except (Unavailable, _Outdated):
             raise
         except Exception as error:
             with bound_contextvars(**concerns(taken.intake)):
@@ -220,27 +250,30 @@ class Processor:
             await work.commit()
         return Outcome(Ending.QUARANTINED, DEFECT, request_id, srv, reason)
 
-    async def _current_trust(self) -> TrustStore:
+    async def _learn_trust(self) -> int:
+        """Read whom we trust, and who has e-mail; give the register's revision, which was read before."""
         revision = await self._store.register.trust_revision()
-        if revision != self._trust_revision:
-            self._trust = TrustStore(await self._store.register.certificates())
-            self._trust_revision = revision
-        self._mailed = await self._mailing_list.current(revision)
-        return self._trust
+        trust = TrustStore(await self._store.register.certificates())
+        mailed = await self._mailing_list.current(revision)
+        # Together, for a batch may be taken in while another is settled.
+        self._revision, self._trust, self._mailed = revision, trust, mailed
+        return revision
 
-    async def _transact(self, taken: Sequence[_Taken], now: datetime) -> dict[int, Outcome]:
+    async def _transact(self, taken: Sequence[_Taken], revision: int, now: datetime) -> dict[int, Outcome]:
         outcomes: dict[int, Outcome] = {}
         turn = self._gate.open(now)
         async with self._store.begin() as work:
             for batch in _without_repetition(taken):
-                outcomes |= await self._settle(work, batch, now, turn)
+                outcomes |= await self._settle(work, batch, revision, now, turn)
             told = await withhold(work, turn.refused, now, self._fairness.alert_interval)
             await dispatch(work, told, now=now, dcc=self._dcc, signer=self._signer, mailed=self._mailed)
             await work.commit()
         turn.keep()
         return outcomes
 
-    async def _settle(self, work: UnitOfWork, batch: Sequence[_Taken], now: datetime, turn: Turn) -> dict[int, Outcome]:
+    async def _settle(
+        self, work: UnitOfWork, batch: Sequence[_Taken], revision: int, now: datetime, turn: Turn
+    ) -> dict[int, Outcome]:
         """Take messages that all have different RequestIDs, in order."""
         claims = {
             one.place: Claim(one.intake.request_id, one.intake.digest)
@@ -248,6 +281,8 @@ class Processor:
             if isinstance(one.intake, Attributed)
         }
         claimed = dict(zip(claims, await work.claim(list(claims.values())), strict=True))
+        if await work.trust_revision() != revision:
+            raise _Outdated
         admitted = {
             one.place: self._admit(one.intake, claimed[one.place].status, turn)
             for one in batch

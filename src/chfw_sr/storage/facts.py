@@ -12,10 +12,10 @@ from chfw_sr.campaign.model import Campaign, Cell, Hub, OwnLists, Participation,
 from chfw_sr.messages import EUI, MAX_DEVICE_LIST, CampaignID, Phase
 from chfw_sr.service.ports import Claim, Claimed
 
-from .dialects import SqlDialect
+from .dialects import Question, SqlDialect
 from .inbox import Inbox
 from .loading import Loader
-from .lookups import hubs_alike, places_alike
+from .lookups import hubs_alike, places_alike, trust_revision
 from .mapping import to_cell, to_hubs, to_participation, to_plan_row
 from .safe_launch import SafeLaunches
 from .tables import campaign_hubs, cells, participations
@@ -47,14 +47,23 @@ class FactFinder:
         self._known = known
         self._loader = Loader(connection, dialect, known, witnesses)
         self._safe_launches = safe_launches
+        self._revision: int | None = None
 
     async def claim(self, inbox: Inbox, claims: Sequence[Claim]) -> Sequence[Claimed]:
-        """Claim RequestIDs; in passing, learn of their originators, who will be asked for next."""
+        """Claim RequestIDs; in passing, learn of their originators, who will be asked for next, and the revision."""
         originators = {claim.request_id.originator for claim in claims}
         users, learn_users = self._loader.about_users(originators - self._known.users.keys())
-        found, named = await self._dialect.ask(self._connection, [inbox.looking_for(claims), users])
+        trust = Question(trust_revision, {}, is_asked=True)
+        found, named, trusted = await self._dialect.ask(self._connection, [inbox.looking_for(claims), users, trust])
         learn_users(named)
+        self._revision = trusted[0].value
         return inbox.claim(claims, found)
+
+    async def trust_revision(self) -> int:
+        """Give the register's revision."""
+        if self._revision is None:
+            ((self._revision,),) = await self._dialect.run(self._connection, trust_revision)
+        return self._revision
 
     async def learn(self, needs: Sequence[Needs]) -> None:
         """Learn what needs ask for, and take all their locks."""

@@ -29,7 +29,7 @@ from chfw_sr.messages import Phase
 from .columns import KEY
 from .dialects import SqlDialect
 from .mapping import HUB
-from .tables import LIVE, activations, campaign_hubs, campaigns, cells, hubs, participations, users
+from .tables import LIVE, activations, campaign_hubs, campaigns, cells, counters, hubs, participations, users
 from .workspace import BULK
 
 USER = (column("eui", KEY),)
@@ -66,6 +66,11 @@ def users_named(dialect: SqlDialect) -> Select[Any]:
     """Find Users by name, and all operators."""
     named = select(dialect.given("users", USER).c.eui)
     return select(users).where(or_(users.c.eui.in_(named), users.c.is_operator)).order_by(users.c.eui)
+
+
+def trust_revision(_dialect: SqlDialect) -> Select[Any]:
+    """Read the number that changes whenever a certificate or a contact does."""
+    return select(counters.c.value).where(counters.c.name == "trust")
 
 
 def models_wanted(dialect: SqlDialect) -> Select[Any]:

@@ -8,7 +8,6 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     RowMapping,
-    Select,
     delete,
     insert,
     select,
@@ -22,8 +21,8 @@ from chfw_sr.messages import EUI
 from chfw_sr.service.ports import ON_THE_BUS, Cause, Contact, ImportCount, UserRecord
 from chfw_sr.wire import TrustedCertificate
 
-from .dialects import SqlDialect
 from .importing import Import
+from .lookups import trust_revision
 from .mapping import (
     certificate_values,
     contact_values,
@@ -108,7 +107,7 @@ class SqlRegister:
 
     async def trust_revision(self) -> int:
         """Give a number that changes whenever a certificate or a contact does."""
-        ((revision,),) = await self._database.glance(_trust_revision)
+        ((revision,),) = await self._database.glance(trust_revision)
         return int(revision)
 
     async def import_hubs(self, chunks: AsyncIterator[Sequence[Hub]], at: datetime) -> ImportCount:
@@ -129,10 +128,6 @@ class SqlRegister:
                 counted = await importing.end(Cause(at))
                 await connection.commit()
         return counted
-
-
-def _trust_revision(_dialect: SqlDialect) -> Select[tuple[int]]:
-    return select(counters.c.value).where(counters.c.name == "trust")
 
 
 async def _contacts(connection: AsyncConnection, whose: ColumnElement[bool]) -> dict[EUI, Contact]:

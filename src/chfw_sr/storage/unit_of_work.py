@@ -88,6 +88,11 @@ class SqlUnitOfWork:
             await self._write()
             return await self._facts.claim(self._inbox, claims) if claims else ()
 
+    async def trust_revision(self) -> int:
+        """Give the register's revision, as this transaction sees it; a claim learns it in passing."""
+        with self._open():
+            return await self._facts.trust_revision()
+
     async def finish(self, records: Sequence[InboxRecord]) -> None:
         """Store outcome and response of requests that were claimed here as `NEW` or `CONFLICT`.
 

@@ -73,7 +73,7 @@ class Register(Protocol):
         ...
 
     async def trust_revision(self) -> int:
-        """Give a number that changes whenever a certificate or a contact does: cheap enough to ask for each batch."""
+        """Give a number that changes whenever a certificate or a contact does."""
         ...
 
     async def contacts(self) -> Mapping[EUI, Contact]:

@@ -46,6 +46,10 @@ class UnitOfWork(Protocol):
         """
         ...
 
+    async def trust_revision(self) -> int:
+        """Give the register's `trust_revision`, as this transaction sees it; a claim learns it in passing."""
+        ...
+
     async def finish(self, records: Sequence[InboxRecord]) -> None:
         """Store outcome and response of requests that were claimed here as `NEW` or `CONFLICT`."""
         ...

@@ -145,6 +145,10 @@ class MemoryUnitOfWork:
         state = await self._state()
         return [self._claim(state, claim) for claim in claims]
 
+    async def trust_revision(self) -> int:
+        """Give the register's revision, as this transaction sees it."""
+        return (await self._state()).numbers.get("trust", 0)
+
     def _claim(self, state: State, claim: Claim) -> Claimed:
         contents = state.inbox.get(claim.request_id, ())
         for content in contents:
