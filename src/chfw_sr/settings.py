@@ -143,7 +143,7 @@ class Settings(BaseSettings):
         int, Field(ge=0, description="How far in the future an activation may be dated.")
     ] = 300
 
-    batch_size: Annotated[int, Field(gt=0, description="Service Requests in one transaction, at most.")] = 500
+    batch_size: Annotated[int, Field(gt=0, description="Service Requests in one transaction, at most.")] = 1000
     batch_wait_ms: Annotated[int, Field(ge=0, description="How long to wait for a batch to fill, milliseconds.")] = 0
     prefetch: Annotated[
         int, Field(gt=0, le=65_535, description="Service Requests that a consumer may hold unacknowledged.")
@@ -167,7 +167,7 @@ class Settings(BaseSettings):
     quarantine_limit: Annotated[
         int, Field(gt=0, description="Newest inputs of nobody known that stay in quarantine; older ones are purged.")
     ] = 20_000
-    relay_batch: Annotated[int, Field(gt=0, description="Messages that the relay claims at once.")] = 1000
+    relay_batch: Annotated[int, Field(gt=0, description="Messages that the relay claims at once.")] = 2000
     relay_claims: Annotated[
         int, Field(gt=0, description="Claims that a relay has under way at once, each of other recipients.")
     ] = 2

@@ -447,6 +447,19 @@ _KEPT = text(
 _SCAN = re.compile(r"Scan .*\bon (?P<table>inbox|activations|campaign_hubs|participations|cells|hubs)\b")
 
 
+async def test_statements_of_a_batch_stay_prepared_however_long_they_are(store: SqlStore) -> None:
+    """The driver forgets those of more than 15 KiB unless it is told not to, and has each planned anew then."""
+    await create(store, campaign(stage=Stage.PILOT_CONSULTATION, response_deadline=AT + HOUR))
+    async with store.begin() as work:
+        with catching(store) as caught:
+            await work.anticipate([Needs(user=ALICE, campaign=C1, responsible=True, own_lists=True)])
+        connection = work._connection  # type: ignore[attr-defined]
+        prepared = (await connection.exec_driver_sql("SELECT statement FROM pg_prepared_statements")).scalars().all()
+    asked = [statement for statement, _ in caught]
+    assert set(asked) <= set(prepared)
+    assert max(map(len, asked)) > 15 * 1024
+
+
 async def test_a_long_list_that_waited_for_a_report_sees_what_it_reported(store: SqlStore) -> None:
     """It is read by the statement that locks it, and told by the row that it waited for."""
     await stock(store, *(hub(number) for number in range(1, 1010)))

@@ -25,9 +25,9 @@ logger = logging.getLogger(__name__)
 
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 30.0
-PORTION_OCTETS = 2**20
-"""Octets of Service Requests in one transaction, unless one alone has more: a report of 10,000 activations makes 20,000
-alerts, and a hundred of those in one transaction would fill the memory and hold up everybody."""
+PORTION_OCTETS = 5 * 2**19
+"""Octets of Service Requests in one transaction, unless one alone has more: as many as a report of 10,000 activations
+has. It makes 20,000 alerts, and a hundred of those in one transaction would fill the memory and hold up everybody."""
 
 FEW = 100
 """Messages below which a batch is settled before the next is received.

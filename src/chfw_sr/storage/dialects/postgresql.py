@@ -124,9 +124,10 @@ class PostgreSQL(SqlDialect):
             "work_mem": "32MB",  # a list of 50,000 hubs is hashed, whatever is estimated
             **others,
         }
+        kept = {"max_cacheable_statement_size": 0}  # as long as it may be: ours are few, and planned once
         engine = create_async_engine(
             url.set(drivername="postgresql+asyncpg"),
-            connect_args={"server_settings": settings, "timeout": 10, "max_cacheable_statement_size": 0},
+            connect_args={"server_settings": settings, "timeout": 10, **kept},
             isolation_level="AUTOCOMMIT",
             pool_use_lifo=True,  # few connections do nearly all the work, and have its plans and tables at hand
             **size,
