@@ -6,13 +6,23 @@ from datetime import datetime, timedelta
 
 from chfw_sr.messages import EUI, AlertCode
 
-from .ports import Channels, Patience, Store
+from .ports import Channels, Patience, Register, Store
 
 DIGESTED = frozenset({AlertCode.N64, AlertCode.N908})
 """Alerts that come by the thousand, one a hub: many of them make one mail."""
 
 NOBODY: Mapping[EUI, Channels] = {}
 """What a mailing list holds where all Users read their queues."""
+
+
+async def by_email(register: Register) -> Mapping[EUI, Channels]:
+    """Give the channels of each User whom alerts reach by e-mail.
+
+    Raises:
+        Unavailable: if the store is down.
+    """
+    contacts = await register.contacts()
+    return {eui: each.channels for eui, each in contacts.items() if each.channels.by_email}
 
 
 class MailingList:
@@ -27,20 +37,15 @@ class MailingList:
         self._revision: int | None = None
         self._channels = NOBODY
 
-    async def current(self, revision: int | None = None) -> Mapping[EUI, Channels]:
+    async def current(self) -> Mapping[EUI, Channels]:
         """Give the channels of each User that has e-mail.
-
-        Args:
-            revision: the register's, if it has just been asked for.
 
         Raises:
             Unavailable: if the store is down.
         """
-        if revision is None:
-            revision = await self._store.register.trust_revision()
+        revision = await self._store.register.trust_revision()
         if revision != self._revision:
-            contacts = await self._store.register.contacts()
-            self._channels = {eui: each.channels for eui, each in contacts.items() if each.channels.by_email}
+            self._channels = await by_email(self._store.register)
             self._revision = revision
         return self._channels
 

@@ -18,14 +18,14 @@ from structlog.contextvars import bound_contextvars
 from chfw_sr.campaign.decision import Policy
 from chfw_sr.campaign.facts import Needs
 from chfw_sr.messages import EUI, Rejected, RequestID, ResponseCode, ServiceRequest, ServiceResponse
-from chfw_sr.wire import Attributed, Intake, Signer, TrustStore, Unattributed
+from chfw_sr.wire import Attributed, Intake, Signer, Unattributed
 
 from .answers import Answer, campaign_of, concerns, rejection_alert, set_aside, write
 from .apart import take_apart
 from .beside import MUCH, beside
 from .conduct import Conduct, anticipate
+from .correspondents import Correspondents, read_correspondents
 from .dispatch import dispatch
-from .mailing import NOBODY, MailingList
 from .observer import Observer, Unobserved
 from .outcome import DEFECT, Ending, Outcome
 from .ports import Claim, Claimed, ClaimStatus, Clock, Delivery, Quarantined, Store, Unavailable, UnitOfWork
@@ -62,14 +62,14 @@ class Batch:
         size: how many there are.
         taken: those that the intake made something of.
         defects: what it raised about the others, by their places: a defect of ours.
-        revision: the register's, by whose certificates they were taken in.
+        known: by whose certificates they were taken in.
         seconds: that it took.
     """
 
     size: int
     taken: Sequence[_Taken]
     defects: Mapping[int, tuple[Delivery, Exception]]
-    revision: int
+    known: Correspondents
     seconds: float
 
     def deliveries(self) -> list[Delivery]:
@@ -132,10 +132,7 @@ class Processor:
         self._observer = observer or Unobserved()
         self._fairness = fairness or Fairness()
         self._gate = Gate(self._fairness)
-        self._trust = TrustStore(())
-        self._revision: int | None = None
-        self._mailing_list = MailingList(store)
-        self._mailed = NOBODY
+        self._known: Correspondents | None = None
 
     async def process(self, deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
         """Process a batch; when this returns, everything is committed and the deliveries may be acknowledged.
@@ -159,25 +156,24 @@ class Processor:
             Unavailable: if the store, which has to be asked for that at first, is down.
         """
         began = time.perf_counter()
-        revision = await self._learn_trust() if self._revision is None else self._revision
-        trust, now = self._trust, self._clock.now()
+        known, now = self._known or await self._learn(), self._clock.now()
         defects: dict[int, tuple[Delivery, Exception]] = {}
         intakes: dict[int, Attributed | Unattributed] = {}
         try:
             octets = [delivery.octets for delivery in deliveries]
-            intakes |= enumerate(await take_apart(self._intake, octets, trust, now))
+            intakes |= enumerate(await take_apart(self._intake, octets, known.trust, now))
         except Exception:  # the intake knows no fault of theirs that it raises
             logger.exception("the intake of %d message(s) failed; they are taken one by one", len(deliveries))
             for place, delivery in enumerate(deliveries):
                 try:
-                    (intakes[place],) = await take_apart(self._intake, [delivery.octets], trust, now)
+                    (intakes[place],) = await take_apart(self._intake, [delivery.octets], known.trust, now)
                 except Exception as error:
                     logger.exception("a defect met an unnamed message; it is quarantined")
                     defects[place] = delivery, error
         taken = [
             _Taken(place, deliveries[place], attribute(deliveries[place], each)) for place, each in intakes.items()
         ]
-        return Batch(len(deliveries), taken, defects, revision, time.perf_counter() - began)
+        return Batch(len(deliveries), taken, defects, known, time.perf_counter() - began)
 
     async def settle(self, batch: Batch) -> Settled:
         """Decide, change, and put into the outbox what is to be told; when this returns, everything is committed.
@@ -193,7 +189,7 @@ class Processor:
                 break
             except _Outdated:
                 logger.info("the register has changed: %d message(s) are taken in again", batch.size)
-                await self._learn_trust()
+                await self._learn()
                 batch = await self.take(batch.deliveries())
         else:
             raise Unavailable("the register changes faster than a batch is taken in")
@@ -215,17 +211,17 @@ class Processor:
         if not batch.taken:
             return {}
         try:
-            return await self._transact(batch.taken, batch.revision, now)
+            return await self._transact(batch.taken, batch.known, now)
         except (Unavailable, _Outdated):
             raise
         except Exception:
             if len(batch.taken) > 1:
                 logger.exception("a batch of %d failed; its messages are taken one by one", len(batch.taken))
-        return {one.place: await self._alone(one, batch.revision, now) for one in batch.taken}
+        return {one.place: await self._alone(one, batch.known, now) for one in batch.taken}
 
-    async def _alone(self, taken: _Taken, revision: int, now: datetime) -> Outcome:
+    async def _alone(self, taken: _Taken, known: Correspondents, now: datetime) -> Outcome:
         try:
-            return (await self._transact([taken], revision, now))[taken.place]
+            return (await self._transact([taken], known, now))[taken.place]
         except (Unavailable, _Outdated):
             raise
         except Exception as error:
@@ -250,29 +246,24 @@ class Processor:
             await work.commit()
         return Outcome(Ending.QUARANTINED, DEFECT, request_id, srv, reason)
 
-    async def _learn_trust(self) -> int:
-        """Read whom we trust, and who has e-mail; give the register's revision, which was read before."""
-        revision = await self._store.register.trust_revision()
-        trust = TrustStore(await self._store.register.certificates())
-        mailed = await self._mailing_list.current(revision)
-        # Together, for a batch may be taken in while another is settled.
-        self._revision, self._trust, self._mailed = revision, trust, mailed
-        return revision
+    async def _learn(self) -> Correspondents:
+        self._known = await read_correspondents(self._store.register)
+        return self._known
 
-    async def _transact(self, taken: Sequence[_Taken], revision: int, now: datetime) -> dict[int, Outcome]:
+    async def _transact(self, taken: Sequence[_Taken], known: Correspondents, now: datetime) -> dict[int, Outcome]:
         outcomes: dict[int, Outcome] = {}
         turn = self._gate.open(now)
         async with self._store.begin() as work:
             for batch in _without_repetition(taken):
-                outcomes |= await self._settle(work, batch, revision, now, turn)
+                outcomes |= await self._settle(work, batch, known, now, turn)
             told = await withhold(work, turn.refused, now, self._fairness.alert_interval)
-            await dispatch(work, told, now=now, dcc=self._dcc, signer=self._signer, mailed=self._mailed)
+            await dispatch(work, told, now=now, dcc=self._dcc, signer=self._signer, mailed=known.mailed)
             await work.commit()
         turn.keep()
         return outcomes
 
     async def _settle(
-        self, work: UnitOfWork, batch: Sequence[_Taken], revision: int, now: datetime, turn: Turn
+        self, work: UnitOfWork, batch: Sequence[_Taken], known: Correspondents, now: datetime, turn: Turn
     ) -> dict[int, Outcome]:
         """Take messages that all have different RequestIDs, in order."""
         claims = {
@@ -281,7 +272,7 @@ class Processor:
             if isinstance(one.intake, Attributed)
         }
         claimed = dict(zip(claims, await work.claim(list(claims.values())), strict=True))
-        if await work.trust_revision() != revision:
+        if await work.trust_revision() != known.revision:
             raise _Outdated
         admitted = {
             one.place: self._admit(one.intake, claimed[one.place].status, turn)
@@ -310,7 +301,7 @@ class Processor:
         await work.quarantine(aside)
         await work.finish([record for each in answers if (record := each.record(now)) is not None])
         outgoing = [each for answer in answers for each in answer.outgoing()]
-        await dispatch(work, outgoing, now=now, dcc=self._dcc, signer=self._signer, mailed=self._mailed)
+        await dispatch(work, outgoing, now=now, dcc=self._dcc, signer=self._signer, mailed=known.mailed)
         return {one.place: answer.outcome for one, answer in zip(batch, answers, strict=True)}
 
     async def _answer(
