@@ -32,8 +32,13 @@ class Handover:
 
     async def wait(self, seconds: float) -> None:
         """Wait until what was put before is on its way, or as long as this."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._begun.wait()
-        except TimeoutError:
-            pass
+        await until(self._begun, seconds)
+
+
+async def until(event: asyncio.Event, seconds: float) -> None:
+    """Wait for an event, or as long as this."""
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        pass

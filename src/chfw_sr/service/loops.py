@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 
 from chfw_sr.portions import portions
 
-from .handover import Handover
+from .handover import Handover, until
 from .observer import Loop, Observer, Unobserved
 from .ports import Consumer, Delivery, Unavailable
 from .processor import Batch, Processor, Settled
@@ -86,16 +86,8 @@ class Backoff:
         seconds = self.next_pause()
         self._observer.retried(self._what)
         logger.warning("%s: %s; trying again in %.1f s", self._what, error, seconds)
-        await _until(self._stop, seconds)
+        await until(self._stop, seconds)
         self._observer.came_round(self._loop)
-
-
-async def _until(event: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    except TimeoutError:
-        pass
 
 
 async def _unless(
@@ -301,21 +293,16 @@ async def relay(
         loop: its name: there are two ways out.
         observer: is told of every retry.
     """
-    observer = observer or Unobserved()
-    backoff = Backoff("publishing" if loop is Loop.RELAY else str(loop), loop, stop, observer)
+
+    async def chore() -> bool:
+        handover.wake.clear()
+        return bool(await relay.step(handover.begun))
+
+    what = "publishing" if loop is Loop.RELAY else str(loop)
     async with _calling(handover.wake, stop):
-        while not stop.is_set():
-            handover.wake.clear()
-            try:
-                observer.came_round(loop)
-                claimed = await relay.step(handover.begun)
-                backoff.succeeded()
-            except Unavailable as error:
-                await backoff.pause(error)
-                continue
-            if not claimed:
-                observer.waits(loop)
-                await _until(handover.wake, idle_seconds)
+        await repeat(
+            loop, chore, every_seconds=idle_seconds, stop=stop, what=what, wake=handover.wake, observer=observer
+        )
     try:
         while await relay.step() >= relay.batch:
             pass
@@ -373,6 +360,8 @@ async def repeat(
     *,
     every_seconds: float,
     stop: asyncio.Event,
+    what: str | None = None,
+    wake: asyncio.Event | None = None,
     observer: Observer | None = None,
 ) -> None:
     """Do a chore again and again, until `stop` is set.
@@ -382,10 +371,12 @@ async def repeat(
         chore: what to do.
         every_seconds: how long to rest when there is no more to do.
         stop: set from outside.
+        what: is tried again, for log and observer, if not the loop by its name.
+        wake: ends a rest early, if not `stop`.
         observer: is told of every retry.
     """
     observer = observer or Unobserved()
-    backoff = Backoff(str(loop), loop, stop, observer)
+    backoff = Backoff(what or str(loop), loop, stop, observer)
     while not stop.is_set():
         observer.came_round(loop)
         try:
@@ -396,4 +387,4 @@ async def repeat(
             continue
         if not more:
             observer.waits(loop)
-            await _until(stop, every_seconds)
+            await until(wake or stop, every_seconds)

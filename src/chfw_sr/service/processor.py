@@ -59,25 +59,18 @@ class Batch:
     """Deliveries that were taken in.
 
     Attributes:
-        size: how many there are.
+        deliveries: all of them.
         taken: those that the intake made something of.
         defects: what it raised about the others, by their places: a defect of ours.
         known: by whose certificates they were taken in.
         seconds: that it took.
     """
 
-    size: int
+    deliveries: Sequence[Delivery]
     taken: Sequence[_Taken]
-    defects: Mapping[int, tuple[Delivery, Exception]]
+    defects: Mapping[int, Exception]
     known: Correspondents
     seconds: float
-
-    def deliveries(self) -> list[Delivery]:
-        """Give what was taken in, in order."""
-        found = {one.place: one.delivery for one in self.taken} | {
-            place: delivery for place, (delivery, _) in self.defects.items()
-        }
-        return [found[place] for place in range(self.size)]
 
 
 class _Outdated(Exception):  # noqa: N818 - it names what happened
@@ -157,7 +150,7 @@ class Processor:
         """
         began = time.perf_counter()
         known, now = self._known or await self._learn(), self._clock.now()
-        defects: dict[int, tuple[Delivery, Exception]] = {}
+        defects: dict[int, Exception] = {}
         intakes: dict[int, Attributed | Unattributed] = {}
         try:
             octets = [delivery.octets for delivery in deliveries]
@@ -169,11 +162,11 @@ class Processor:
                     (intakes[place],) = await take_apart(self._intake, [delivery.octets], known.trust, now)
                 except Exception as error:
                     logger.exception("a defect met an unnamed message; it is quarantined")
-                    defects[place] = delivery, error
+                    defects[place] = error
         taken = [
             _Taken(place, deliveries[place], attribute(deliveries[place], each)) for place, each in intakes.items()
         ]
-        return Batch(len(deliveries), taken, defects, known, time.perf_counter() - began)
+        return Batch(deliveries, taken, defects, known, time.perf_counter() - began)
 
     async def settle(self, batch: Batch) -> Settled:
         """Decide, change, and put into the outbox what is to be told; when this returns, everything is committed.
@@ -188,14 +181,14 @@ class Processor:
                 settled = await self._settle_taken(batch, now)
                 break
             except _Outdated:
-                logger.info("the register has changed: %d message(s) are taken in again", batch.size)
+                logger.info("the register has changed: %d message(s) are taken in again", len(batch.deliveries))
                 await self._learn()
-                batch = await self.take(batch.deliveries())
+                batch = await self.take(batch.deliveries)
         else:
             raise Unavailable("the register changes faster than a batch is taken in")
-        for place, (delivery, error) in batch.defects.items():
-            settled[place] = await self._defect(delivery, error, now)
-        outcomes = [settled[place] for place in range(batch.size)]
+        for place, error in batch.defects.items():
+            settled[place] = await self._defect(batch.deliveries[place], error, now)
+        outcomes = [settled[place] for place in range(len(batch.deliveries))]
         return Settled(outcomes, batch.seconds + time.perf_counter() - began)
 
     def report(self, settled: Settled) -> None:
