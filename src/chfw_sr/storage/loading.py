@@ -66,17 +66,16 @@ class Loader:
             await self._ask_together([self.about_users(wanted.users)])
         if wanted.bulk:
             await self.plan_anew()
-        if not self._dialect.single_writer:
-            await self._lock_models(wanted)
         found: list[Any] = []
-        campaigns = self._locking_campaigns(wanted.campaigns)
+        models = self._locking_models(wanted)
+        campaigns = self._locking_campaigns(wanted.campaigns, wanted.held & {*wanted.hubs, *wanted.bulk})
         hubs = Question(lookups.hubs_named, self._given(sorted(wanted.hubs)), is_asked=bool(wanted.hubs)), found.extend
         if wanted.bulk:
-            await self._lock([campaigns])
+            await self._lock([models, campaigns])
             await self._lock_hubs(wanted.bulk)
             await self._lock([hubs])
         else:
-            await self._lock([campaigns, hubs])
+            await self._lock([models, campaigns, hubs])
         searched = frozenset(each.campaign for each in needs if each.campaign and each.hubs)
         lessons = [*self._about_hubs(wanted, found, searched), *self._about_campaigns(wanted)]
         await self._ask_together([*lessons, *self._reserving(lessons)])
@@ -142,16 +141,11 @@ class Loader:
         known.operators = tuple(EUI(row.eui) for row in found if row.is_operator)
         known.users |= dict.fromkeys(named) | {EUI(row.eui): to_user(row) for row in found}
 
-    async def _lock_models(self, wanted: Wanted) -> None:
-        """Lock models, and name the campaigns that are to be locked for the hubs that they hold."""
+    def _locking_models(self, wanted: Wanted) -> _Lesson:
         hubs = wanted.bulk | dict.fromkeys(sorted(wanted.hubs))
-        if hubs or wanted.launches:
-            self.ids = range(0)
-            models = self._given(hubs, launched=(CAMPAIGN, _single(wanted.launches)))
-            await self._dialect.lock_keys(self._connection, lookups.models_wanted, models)
-        if held := wanted.held & hubs.keys():
-            holders = await self._ask(lookups.holders_of_hubs, sorted(held))
-            wanted.campaigns |= {row.campaign_id for row in holders} - self._known.campaigns.keys()
+        given = {"modelled": self._dialect.listing(hubs), **self._given(launched=(CAMPAIGN, _single(wanted.launches)))}
+        is_asked = not self._dialect.single_writer and bool(hubs or wanted.launches)
+        return Question(lookups.models_locked, given, is_asked), _learn_nothing
 
     # ---------------------------------------------------------------------------------------------------- campaigns
 
@@ -159,17 +153,20 @@ class Loader:
         """Lock and load campaigns, with tallies."""
         await self._lock([self._locking_campaigns(ids)])
 
-    def _locking_campaigns(self, ids: Iterable[CampaignID]) -> _Lesson:
-        named = {each for each in ids if each not in self._known.campaigns}
-        given = self._given(campaigns=(CAMPAIGN, _single(named)))
-        locking = Question(lookups.campaigns_named, given, is_asked=bool(named))
+    def _locking_campaigns(self, ids: Iterable[CampaignID], held: Collection[EUI] = ()) -> _Lesson:
+        """Lock campaigns that are not known, and those that hold hubs, as it is seen before any lock is had."""
+        named = {each for each in ids if self._known.campaigns.get(each) is None}
+        given = {"held": self._dialect.listing(sorted(held)), **self._given(campaigns=(CAMPAIGN, _single(named)))}
+        locking = Question(lookups.campaigns_locked, given, is_asked=bool(named or held))
         return locking, partial(self._learn_campaigns, named)
 
     def _learn_campaigns(self, named: Iterable[CampaignID], rows: Sequence[Any]) -> None:
-        self._known.campaigns |= dict.fromkeys(named)
+        known = self._known.campaigns
+        known |= dict.fromkeys(named)
         for row in rows:
-            facts = CampaignFacts(to_campaign(row), {}, to_tallies(row), complete=False)
-            self._known.campaigns[facts.campaign.campaign_id] = facts
+            if known.get(CampaignID(row.campaign_id)) is None:
+                facts = CampaignFacts(to_campaign(row), {}, to_tallies(row), complete=False)
+                known[facts.campaign.campaign_id] = facts
 
     async def learn_everybody(self, ids: Iterable[CampaignID]) -> None:
         """Learn all participations in campaigns that are locked."""
@@ -350,6 +347,10 @@ class Loader:
         campaign = found.campaign
         for region in sorted(campaign.regions):
             yield number, *part, campaign.manufacturer, campaign.model, region.value, campaign.firmware_version
+
+
+def _learn_nothing(_rows: Sequence[Any]) -> None:
+    """Learn nothing of what was locked."""
 
 
 def _single(values: Iterable[str]) -> list[tuple[str]]:

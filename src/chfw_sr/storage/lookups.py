@@ -73,31 +73,29 @@ def trust_revision(_dialect: SqlDialect) -> Select[Any]:
     return select(counters.c.value).where(counters.c.name == "trust")
 
 
-def models_wanted(dialect: SqlDialect) -> Select[Any]:
-    """Find the models of wanted hubs, and those of campaigns that are to be launched, which are to be `own`."""
-    named = dialect.listed("wanted", HUBS)
+def models_locked(dialect: SqlDialect) -> Select[Any]:
+    """Lock the models of hubs, and for ourselves those of campaigns that are to be launched."""
+    named = dialect.listed("modelled", HUBS)
     launched = select(dialect.given("launched", CAMPAIGN).c.campaign_id)
     owned = select(campaigns.c.manufacturer, campaigns.c.model, true().label("own"))
     each, hub = dialect.with_each(named, hubs, hubs.c.eui == named.c.eui)
     shared = select(hub.manufacturer, hub.model, false().label("own")).select_from(each)
     both = union_all(shared, owned.where(campaigns.c.campaign_id.in_(launched))).subquery("both")
-    return select(both.c.manufacturer, both.c.model, both.c.own).distinct()
+    return dialect.locking_keys(select(both.c.manufacturer, both.c.model, both.c.own).distinct())
 
 
-def holders_of_hubs(dialect: SqlDialect) -> Select[Any]:
-    """Find the live campaigns that hold wanted hubs."""
-    row = campaign_hubs.c
-    named = dialect.listed("wanted", HUBS)
+def campaigns_locked(dialect: SqlDialect) -> Select[Any]:
+    """Lock campaigns that are named, and live ones that hold hubs, in the order in which everybody does it.
+
+    An outer join here, too; a hub that no campaign holds gives NULL, which is among nothing.
+    """
+    row, hub = campaign_hubs.c, dialect.listed("held", HUBS)
     living = dialect.some(campaigns, campaigns.c.campaign_id == row.campaign_id, LIVE)
-    each, place = dialect.with_each(named, campaign_hubs, and_(row.hub == named.c.eui, row.held, living))
-    return select(place.campaign_id).select_from(each).distinct()
-
-
-def campaigns_named(dialect: SqlDialect) -> Select[Any]:
-    """Lock wanted campaigns, in the order in which everybody does it."""
+    each, place = dialect.with_each(hub, campaign_hubs, and_(row.hub == hub.c.eui, row.held, living), or_none=True)
+    holders = select(place.campaign_id).select_from(each)
     named = select(dialect.given("campaigns", CAMPAIGN).c.campaign_id)
-    found = select(campaigns).where(campaigns.c.campaign_id.in_(named)).order_by(campaigns.c.campaign_id)
-    return dialect.for_update(found)
+    among = dialect.among_found(campaigns.c.campaign_id, select(named.union(holders).subquery("either").c.campaign_id))
+    return dialect.for_update(select(campaigns).where(among).order_by(campaigns.c.campaign_id))
 
 
 def hubs_named(dialect: SqlDialect) -> Select[Any]:

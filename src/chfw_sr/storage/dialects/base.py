@@ -261,15 +261,11 @@ class SqlDialect(ABC):
             await self.load(connection, target, columns, rows)
 
     @abstractmethod
-    async def lock_keys(
-        self, connection: AsyncConnection, build: Callable[["SqlDialect"], Select[Any]], given: Mapping[str, Any]
-    ) -> None:
+    def locking_keys(self, keys: Select[Any]) -> Select[Any]:
         """Lock what has no row of its own until this transaction ends, all in one order.
 
         Args:
-            connection: in a transaction.
-            build: makes a statement that finds keys: texts, and last whether to lock it for ourselves or to share it.
-            given: its parameters.
+            keys: finds them: texts, and last whether to lock it for ourselves or to share it.
         """
 
     @abstractmethod

@@ -81,9 +81,9 @@ def reserve_block(_dialect: SqlDialect) -> Select[Any]:
     return select((step.c.number * BLOCK).label("first"), ((step.c.number + 1) * BLOCK).label("behind"))
 
 
-def lock_keys(dialect: SqlDialect, build: Callable[[SqlDialect], Select[Any]]) -> Select[Any]:
+def lock_keys(keys: Select[Any]) -> Select[Any]:
     """Hash keys, put them in order, and lock them: functions of what is sorted within are called in that order."""
-    *names, own = build(dialect).subquery("wanted").columns
+    *names, own = keys.subquery("wanted").columns
     key = func.hashtextextended(
         cast(func.jsonb_build_array(*names), Text), literal_column("0"), type_=BigInteger
     ).label("key")

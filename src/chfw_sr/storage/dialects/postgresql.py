@@ -293,11 +293,9 @@ class PostgreSQL(SqlDialect):
         """Give the parameters that are a table's rows."""
         return self.giving(target.name, [target.c[name] for name in columns], rows)
 
-    async def lock_keys(
-        self, connection: AsyncConnection, build: Callable[[SqlDialect], Select[Any]], given: Mapping[str, Any]
-    ) -> None:
+    def locking_keys(self, keys: Select[Any]) -> Select[Any]:
         """Take advisory locks, shared or exclusive, in the order of the hashed keys."""
-        await self.run(connection, lock_keys, given, build)
+        return lock_keys(keys)
 
     async def reserve(self, connection: AsyncConnection, count: int) -> int:
         """Take steps of a sequence, each of which stands for a block of ids; for more than one, adjacent steps."""

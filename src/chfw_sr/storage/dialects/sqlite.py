@@ -201,10 +201,9 @@ class SQLite(SqlDialect):
     async def sweep(self, engine: AsyncEngine, targets: Sequence[Table]) -> None:
         """Do nothing: what is deleted here is gone."""
 
-    async def lock_keys(
-        self, connection: AsyncConnection, build: Callable[[SqlDialect], Select[Any]], given: Mapping[str, Any]
-    ) -> None:
-        """Do nothing: this is the only writer."""
+    def locking_keys(self, keys: Select[Any]) -> Select[Any]:
+        """Leave the query as it is: this is the only writer."""
+        return keys
 
     async def reserve(self, connection: AsyncConnection, count: int) -> int:
         """Move the counter, in the transaction."""
