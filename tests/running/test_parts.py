@@ -228,7 +228,7 @@ async def test_a_service_that_does_not_drain_in_time_leaves(site, monkeypatch) -
     async def stubborn(*_, **__):
         await asyncio.Event().wait()
 
-    monkeypatch.setattr("chfw_sr.bootstrap.process.loops.consume", stubborn)
+    monkeypatch.setattr("chfw_sr.bootstrap.process.consuming.consume", stubborn)
     stopped = Stopped()
     settings = site.settings.model_copy(update={"grace_seconds": 0.01})
     with pytest.raises(GraceExpired, match="consumer"):
@@ -240,7 +240,7 @@ async def test_a_dead_loop_ends_the_run(site, monkeypatch) -> None:
     async def dies(*_, **__):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("chfw_sr.bootstrap.process.loops.consume", dies)
+    monkeypatch.setattr("chfw_sr.bootstrap.process.consuming.consume", dies)
     with pytest.raises(LoopDied, match="consumer"):
         await run(site.settings, Roles(), Signals(), embedded=True)
 

@@ -18,6 +18,7 @@ from chfw_sr.messages import (
 )
 from chfw_sr.service.outcome import DEFECT, Ending
 from chfw_sr.service.ports import Delivery, MessageKind, Unavailable
+from chfw_sr.service.processor import Batch
 from chfw_sr.wire import write_request
 
 from .world import (
@@ -216,6 +217,55 @@ async def test_what_was_taken_in_before_the_register_changed_is_judged_by_what_i
         await world.store.register.save_users([replace(record, certificates=certificates)], START)
         settled = await world.processor.settle(taken)
         assert [outcome.code for outcome in settled.outcomes] == [code, *[ResponseCode.E900] * others]
+
+
+@pytest.mark.parametrize("changed", [0, 1, 2])
+async def test_batches_that_are_joined_are_one_batch_whatever_the_register_was_for_each(
+    world: World, changed: int
+) -> None:
+    """The register changes before one of them is taken in, or when both are."""
+    record = next(each for each in await world.store.register.users() if each.user.eui == OPERATOR)
+    documents = [
+        [world.octets(OPERATOR, create()), b"<not-xml"],
+        [b"<nor-this", world.octets(OPERATOR, create("CH-2027-02"))],
+    ]
+    await world.store.register.save_users([replace(record, certificates=())], START)
+    await world.process(b"<read-the-register")
+    taken = []
+    for number, some in enumerate(documents):
+        if number == changed:
+            await world.store.register.save_users([record], START)
+            if number:
+                await world.process(b"<read-the-register")
+        taken.append(await world.processor.take([Delivery(octets, tag) for tag, octets in enumerate(some)]))
+    if changed == len(documents):
+        await world.store.register.save_users([record], START)
+    joined = Batch.joined(taken)
+    assert [each.octets for each in joined.deliveries] == [octets for some in documents for octets in some]
+    settled = await world.processor.settle(joined)
+    assert [outcome.code for outcome in settled.outcomes] == ["I99", "E900", "E900", "I99"]
+
+
+async def test_a_batch_tells_when_it_is_decided_and_again_when_it_is_tried_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    async with world.store.begin() as work:
+        kind = type(work)
+    commit = kind.commit
+
+    async def commits(work) -> None:
+        told.append("commits")
+        if len(told) == 2:
+            raise ZeroDivisionError
+        await commit(work)
+
+    monkeypatch.setattr(kind, "commit", commits)
+    documents = [world.octets(OPERATOR, create()), world.octets(OPERATOR, create("CH-2027-02"))]
+    taken = await world.processor.take([Delivery(octets, tag) for tag, octets in enumerate(documents)])
+    settled = await world.processor.settle(taken, lambda: told.append("decided"))
+    assert [outcome.code for outcome in settled.outcomes] == ["I99", "I99"]
+    assert told == ["decided", "commits"] * 3
 
 
 async def test_a_register_that_changes_all_the_time_makes_a_batch_wait(

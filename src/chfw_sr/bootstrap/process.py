@@ -3,10 +3,8 @@
 import asyncio
 from collections.abc import Coroutine
 from datetime import timedelta
-from functools import partial
 
-from chfw_sr.service import loops
-from chfw_sr.service.handover import Handover
+from chfw_sr.service import consuming, loops
 from chfw_sr.service.heartbeat import Heartbeat
 from chfw_sr.service.observer import Loop
 from chfw_sr.service.ports import Clock
@@ -23,8 +21,6 @@ from .probing import Probe
 
 PURGE_SECONDS = 60.0
 PURGED_AT_ONCE = 1000
-HANDOVER_SECONDS = 0.005
-"""How long the next batch waits, at most, for the relay to begin with what the last one put into the outbox."""
 QUARANTINE_AT_ONCE = 100
 """Each may have megabytes."""
 
@@ -65,7 +61,7 @@ class Process:
         self._bus = bus
         self._clock = clock
         self._observer = observer
-        self._handover = Handover()
+        self._wake = asyncio.Event()
         self._processor = build_processor(settings, store, signer, clock, observer)
         self._relay = build_relay(settings, store, bus.publisher, clock, observer)
         self.heartbeat = Heartbeat(
@@ -89,15 +85,14 @@ class Process:
         if self.roles.consumer or self.roles.clock:
             jobs[Loop.HEARTBEAT] = self._repeat(Loop.HEARTBEAT, self._beat, self.settings.heartbeat_seconds, stop)
         if self.roles.consumer:
-            jobs[Loop.CONSUMER] = loops.consume(
+            jobs[Loop.CONSUMER] = consuming.consume(
                 self._bus.consumer,
                 self._processor,
                 batch=self.settings.batch_size,
                 wait_seconds=self.settings.batch_wait_ms / 1000,
                 stop=stop,
-                done=self._handover.put,
+                done=self._wake.set,
                 before=self.heartbeat.ensure,
-                after=partial(self._handover.wait, HANDOVER_SECONDS) if self.roles.relay else loops.nothing,
                 observer=self._observer,
             )
         if self.roles.clock:
@@ -105,7 +100,7 @@ class Process:
                 self.sole_clock,
                 every_seconds=self.settings.tick_seconds,
                 stop=stop,
-                done=self._handover.put,
+                done=self._wake.set,
                 before=self.heartbeat.ensure,
                 observer=self._observer,
             )
@@ -119,7 +114,7 @@ class Process:
         if self.roles.relay:
             jobs[Loop.RELAY] = loops.relay(
                 self._relay,
-                handover=self._handover,
+                wake=self._wake,
                 idle_seconds=self.settings.idle_seconds,
                 stop=stop,
                 observer=self._observer,
@@ -127,7 +122,7 @@ class Process:
         if self._mail is not None:
             jobs[Loop.EMAIL] = loops.relay(
                 self._mail.relay,
-                handover=Handover(),
+                wake=asyncio.Event(),
                 idle_seconds=IDLE_SECONDS,
                 stop=stop,
                 loop=Loop.EMAIL,

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 from chfw_sr.service.ports import Delivery, Unavailable
@@ -105,9 +106,10 @@ class Subscription(ABC, Generic[Connection]):
             except TimeoutError:
                 pass
             if self._waiting:  # else it was lost, or a concurrent call was faster
-                # What was delivered before is older than whatever was not, so it goes first.
-                order = sorted(self._waiting.values(), key=lambda each: (not each.redelivered, each.tag))
-                taken = order[:limit]
+                # They are in order of tag; what was delivered before is older than whatever was not, so it goes first.
+                again = (each for each in self._waiting.values() if each.redelivered)
+                others = (each for each in self._waiting.values() if not each.redelivered)
+                taken = list(islice(chain(again, others), limit))
                 for each in taken:
                     self._held.add(each.tag)
                     del self._waiting[each.tag]

@@ -24,8 +24,7 @@ from chfw_sr.broker.memory import InProcessBus, QueuedMessage
 from chfw_sr.broker.names import alerts_queue, responses_queue
 from chfw_sr.campaign.model import Hub, User
 from chfw_sr.messages import EUI, SRV, Region, RequestID, Role
-from chfw_sr.service import loops
-from chfw_sr.service.handover import Handover
+from chfw_sr.service import consuming, loops
 from chfw_sr.service.ports import UserRecord
 from chfw_sr.service.replay import ManualClock
 from chfw_sr.settings import Settings
@@ -173,7 +172,7 @@ class EmbeddedService:
         self._dcc = self._party(self.dcc, "DCC")
         self._records: dict[EUI, UserRecord] = {}
         self._stop = asyncio.Event()
-        self._handover = Handover()
+        self._wake = asyncio.Event()
         self._consumer = self.bus.consumer()
         self._clockwork = bootstrap.build_clockwork(self.settings, self.store, self._dcc.signer, self._time)
         self._tasks: list[asyncio.Task[None]] = []
@@ -192,11 +191,11 @@ class EmbeddedService:
         processor = bootstrap.build_processor(self.settings, self.store, self._dcc.signer, self._time)
         relay = bootstrap.build_relay(self.settings, self.store, self.bus.publisher(), self._time)
         work = (
-            loops.consume(
-                self._consumer, processor, batch=100, wait_seconds=0.0, stop=self._stop, done=self._handover.put
+            consuming.consume(
+                self._consumer, processor, batch=100, wait_seconds=0.0, stop=self._stop, done=self._wake.set
             ),
-            loops.relay(relay, handover=self._handover, idle_seconds=IDLE_SECONDS, stop=self._stop),
-            loops.tick(self._clockwork, every_seconds=IDLE_SECONDS, stop=self._stop, done=self._handover.put),
+            loops.relay(relay, wake=self._wake, idle_seconds=IDLE_SECONDS, stop=self._stop),
+            loops.tick(self._clockwork, every_seconds=IDLE_SECONDS, stop=self._stop, done=self._wake.set),
         )
         self._tasks = [asyncio.create_task(each) for each in work]
         return self
@@ -235,7 +234,7 @@ class EmbeddedService:
             raise ValueError("this service goes by the machine's clock")
         self.clock.set(to)
         while await self._clockwork.tick():
-            self._handover.put()
+            self._wake.set()
 
     def transport(self, eui: EUI) -> InProcessTransport:
         """Give a User's way to this service."""

@@ -9,7 +9,7 @@ only the one that fails suffers: it is quarantined, loudly. The caller acknowled
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -21,7 +21,7 @@ from chfw_sr.messages import EUI, Rejected, RequestID, ResponseCode, ServiceRequ
 from chfw_sr.wire import Attributed, Intake, Signer, Unattributed
 
 from .answers import Answer, campaign_of, concerns, rejection_alert, set_aside, write
-from .apart import take_apart
+from .apart import Apart
 from .beside import MUCH, beside
 from .conduct import Conduct, anticipate
 from .correspondents import Correspondents, read_correspondents
@@ -72,6 +72,25 @@ class Batch:
     known: Correspondents
     seconds: float
 
+    @classmethod
+    def joined(cls, batches: "Sequence[Batch]") -> "Batch":
+        """Put batches together in their order; what the first one was taken in by has to hold for all.
+
+        Args:
+            batches: at least one, in the order in which they were taken in.
+        """
+        if len(batches) == 1:
+            return batches[0]
+        deliveries: list[Delivery] = []
+        taken: list[_Taken] = []
+        defects: dict[int, Exception] = {}
+        for batch in batches:
+            first = len(deliveries)
+            deliveries += batch.deliveries
+            taken += [_Taken(first + one.place, one.delivery, one.intake) for one in batch.taken]
+            defects |= {first + place: error for place, error in batch.defects.items()}
+        return cls(deliveries, taken, defects, batches[0].known, sum(batch.seconds for batch in batches))
+
 
 class _Outdated(Exception):  # noqa: N818 - it names what happened
     """The register is another one than when a batch was taken in: somebody may be trusted now, or not any more."""
@@ -117,7 +136,7 @@ class Processor:
         fairness: Fairness | None = None,
     ) -> None:
         self._store = store
-        self._intake = intake
+        self._apart = Apart(intake)
         self._signer = signer
         self._dcc = dcc
         self._policy = policy
@@ -154,12 +173,12 @@ class Processor:
         intakes: dict[int, Attributed | Unattributed] = {}
         try:
             octets = [delivery.octets for delivery in deliveries]
-            intakes |= enumerate(await take_apart(self._intake, octets, known.trust, now))
+            intakes |= enumerate(await self._apart.take(octets, known.trust, now))
         except Exception:  # the intake knows no fault of theirs that it raises
             logger.exception("the intake of %d message(s) failed; they are taken one by one", len(deliveries))
             for place, delivery in enumerate(deliveries):
                 try:
-                    (intakes[place],) = await take_apart(self._intake, [delivery.octets], known.trust, now)
+                    (intakes[place],) = await self._apart.take([delivery.octets], known.trust, now)
                 except Exception as error:
                     logger.exception("a defect met an unnamed message; it is quarantined")
                     defects[place] = error
@@ -168,8 +187,12 @@ class Processor:
         ]
         return Batch(deliveries, taken, defects, known, time.perf_counter() - began)
 
-    async def settle(self, batch: Batch) -> Settled:
+    async def settle(self, batch: Batch, decided: Callable[[], None] = lambda: None) -> Settled:
         """Decide, change, and put into the outbox what is to be told; when this returns, everything is committed.
+
+        Args:
+            batch: what was taken in.
+            decided: called when all is decided and is to be committed; again, if that failed.
 
         Raises:
             Unavailable: if the store is down or a race was lost; nothing happened, try again.
@@ -178,7 +201,7 @@ class Processor:
         now = self._clock.now()
         for _ in range(MOST_CHANGES):
             try:
-                settled = await self._settle_taken(batch, now)
+                settled = await self._settle_taken(batch, now, decided)
                 break
             except _Outdated:
                 logger.info("the register has changed: %d message(s) are taken in again", len(batch.deliveries))
@@ -200,21 +223,21 @@ class Processor:
         for outcome in outcomes:
             _log(outcome)
 
-    async def _settle_taken(self, batch: Batch, now: datetime) -> dict[int, Outcome]:
+    async def _settle_taken(self, batch: Batch, now: datetime, decided: Callable[[], None]) -> dict[int, Outcome]:
         if not batch.taken:
             return {}
         try:
-            return await self._transact(batch.taken, batch.known, now)
+            return await self._transact(batch.taken, batch.known, now, decided)
         except (Unavailable, _Outdated):
             raise
         except Exception:
             if len(batch.taken) > 1:
                 logger.exception("a batch of %d failed; its messages are taken one by one", len(batch.taken))
-        return {one.place: await self._alone(one, batch.known, now) for one in batch.taken}
+        return {one.place: await self._alone(one, batch.known, now, decided) for one in batch.taken}
 
-    async def _alone(self, taken: _Taken, known: Correspondents, now: datetime) -> Outcome:
+    async def _alone(self, taken: _Taken, known: Correspondents, now: datetime, decided: Callable[[], None]) -> Outcome:
         try:
-            return (await self._transact([taken], known, now))[taken.place]
+            return (await self._transact([taken], known, now, decided))[taken.place]
         except (Unavailable, _Outdated):
             raise
         except Exception as error:
@@ -243,7 +266,9 @@ class Processor:
         self._known = await read_correspondents(self._store.register)
         return self._known
 
-    async def _transact(self, taken: Sequence[_Taken], known: Correspondents, now: datetime) -> dict[int, Outcome]:
+    async def _transact(
+        self, taken: Sequence[_Taken], known: Correspondents, now: datetime, decided: Callable[[], None]
+    ) -> dict[int, Outcome]:
         outcomes: dict[int, Outcome] = {}
         turn = self._gate.open(now)
         async with self._store.begin() as work:
@@ -251,6 +276,7 @@ class Processor:
                 outcomes |= await self._settle(work, batch, known, now, turn)
             told = await withhold(work, turn.refused, now, self._fairness.alert_interval)
             await dispatch(work, told, now=now, dcc=self._dcc, signer=self._signer, mailed=known.mailed)
+            decided()
             await work.commit()
         turn.keep()
         return outcomes

@@ -22,9 +22,6 @@ logger = logging.getLogger(__name__)
 REST_SECONDS = 5.0
 """How long a recipient's lane rests after a message to it was not confirmed."""
 
-TURNS = 2
-"""Turns of the event loop in which a publisher that waits for nothing has written what it was given."""
-
 _FINISHED = (OutboxStatus.PUBLISHED, OutboxStatus.UNROUTABLE)
 
 
@@ -72,13 +69,10 @@ class Relay:
         """Messages claimed at once, at most."""
         return self._batch
 
-    async def step(self, begun: Callable[[], None] = lambda: None) -> int:
+    async def step(self) -> int:
         """Claim one batch and see it published and marked; give how many messages were claimed.
 
         After a full batch, which others may follow, it only waits until there is room for another claim.
-
-        Args:
-            begun: called when what was claimed is on its way.
 
         Raises:
             Unavailable: if the store or the bus is down, or was for a claim that was under way.
@@ -89,9 +83,6 @@ class Relay:
         claimed = await self._store.outbox.claim(token, self._batch, now, self._lease_seconds, mail=mail)
         if claimed:
             self._under_way.add(asyncio.create_task(self._deliver(token, claimed)))
-            for _ in range(TURNS):
-                await asyncio.sleep(0)
-        begun()
         await self._land(self._claims - 1 if len(claimed) == self._batch else 0)
         return len(claimed)
 
