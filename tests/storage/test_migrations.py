@@ -202,3 +202,10 @@ def test_alembic_alone_opens_the_database_that_it_is_told(empty_url: str) -> Non
     config.cmd_opts = argparse.Namespace(x=[f"url={empty_url}"])
     command.upgrade(config, "head")
     asyncio.run(migrations.check(empty_url))
+
+
+async def test_no_document_is_sampled_for_statistics(store: SqlStore) -> None:
+    if store.database.engine.dialect.name == "sqlite":
+        pytest.skip("PostgreSQL's own")
+    targets = await ask(store, "SELECT attname, attstattarget FROM pg_attribute WHERE attrelid = 'outbox'::regclass")
+    assert {"octets": 0, "message_id": 10}.items() <= dict(map(tuple, targets)).items()

@@ -16,7 +16,7 @@ from .store import SqlStore, create_store
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0011"
+HEAD = "0012"
 """The newest revision in `migrations/versions/`: the schema that this version needs."""
 
 _VERSION = table("alembic_version", column("version_num"))
