@@ -66,8 +66,8 @@ class FakeProcessor:
     async def take(self, deliveries):
         return Batch(deliveries, [], {}, None, 0.0)
 
-    async def settle(self, taken, decided):
-        decided()
+    async def settle(self, taken, waits):
+        waits(True)
         return await self.process(taken.deliveries)
 
 
@@ -171,11 +171,11 @@ class SlowProcessor:
         self._taken.release()
         return Batch(deliveries, [], {}, None, 0.0)
 
-    async def settle(self, taken, decided):
+    async def settle(self, taken, waits):
         self.order.append(f"begin {tags(taken.deliveries)}")
         self.begun.set()
         await self.may_decide.wait()
-        decided()
+        waits(True)
         await self.may_settle.wait()
         self.order.append(f"end {tags(taken.deliveries)}")
         return taken
@@ -245,28 +245,48 @@ async def test_octets_that_do_not_fit_wait_for_the_next_transaction(stop, monkey
     assert [tags(each) for each in consumer.acknowledged] == ["1", "2", "3", "4"]
 
 
-@pytest.mark.parametrize("count", [1, consuming.FEW - 1, consuming.FEW])
-async def test_few_are_decided_before_anything_else_is_taken_in(stop, count) -> None:
-    """Each of their questions would wait until the event loop is free."""
-    consumer, processor = FakeConsumer(batch(*range(count)), batch(200)), SlowProcessor()
+async def test_while_a_batch_is_decided_nothing_is_taken_in(stop) -> None:
+    """Whoever waits for its locks would wait longer."""
+    consumer, processor = FakeConsumer(batch(1), batch(2)), SlowProcessor()
     async with asyncio.timeout(PATIENCE_SECONDS), asyncio.TaskGroup() as group:
-        group.create_task(consumed_by(consumer, processor, stop, batch=count))
+        group.create_task(consumed_by(consumer, processor, stop))
         await processor.begun.wait()
         await idle_turns()
-        is_received = not consumer.batches
+        assert processor.order == ["take 1", "begin 1"]
         processor.may_decide.set()
         await processor.taken_in(2)
         processor.may_settle.set()
         await consumer.waiting.wait()
         stop.set()
-    assert is_received is (count == consuming.FEW)
-    assert [len(each) for each in consumer.acknowledged] == [count, 1]
+    assert consumer.acknowledged == [batch(1), batch(2)]
 
 
-@pytest.mark.parametrize("few", [1, consuming.FEW])
-async def test_a_loop_that_is_cancelled_cuts_short_what_it_settles(stop, few) -> None:
+async def test_a_batch_that_is_tried_again_is_decided_again_without_anything_beside_it(stop) -> None:
+    consumer, processor = FakeConsumer(batch(1), batch(2), batch(3)), SlowProcessor()
+    settle = processor.settle
+
+    async def fails_first(taken, waits):
+        processor.settle = settle
+        waits(True)
+        await processor.taken_in(2)
+        raise Unavailable("down")
+
+    processor.settle = fails_first
+    async with asyncio.timeout(PATIENCE_SECONDS), asyncio.TaskGroup() as group:
+        group.create_task(consumed_by(consumer, processor, stop, batch=1))
+        await processor.begun.wait()
+        await idle_turns()
+        assert processor.order == ["take 1", "take 2", "begin 1"]
+        processor.may_decide.set()
+        processor.may_settle.set()
+        await consumer.waiting.wait()
+        stop.set()
+    assert consumer.acknowledged == [batch(1), batch(2), batch(3)]
+
+
+async def test_a_loop_that_is_cancelled_cuts_short_what_it_settles(stop) -> None:
     consumer, processor = FakeConsumer(batch(1)), SlowProcessor()
-    loop = asyncio.create_task(consumed_by(consumer, processor, stop, few=few))
+    loop = asyncio.create_task(consumed_by(consumer, processor, stop))
     await asyncio.wait_for(processor.begun.wait(), PATIENCE_SECONDS)
     loop.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -284,7 +304,7 @@ async def test_a_defect_that_comes_late_ends_a_loop_that_waits_for_messages(stop
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        await consumed(consumer, process, stop, few=1)
+        await consumed(consumer, process, stop)
     assert consumer.cancelled
 
 
@@ -372,7 +392,7 @@ async def test_an_empty_batch_is_no_batch(stop) -> None:
 async def test_a_consumer_that_waits_is_not_stuck_and_one_that_works_is_watched(stop) -> None:
     watcher = Watcher()
     consumer = FakeConsumer(batch(1))
-    await consumed(consumer, settling(None, stop=stop), stop, observer=watcher, few=1)
+    await consumed(consumer, settling(None, stop=stop), stop, observer=watcher)
     assert watcher.waiting == [Loop.CONSUMER] * 2, "before it, and after"
     assert watcher.rounds == [Loop.CONSUMER]
 

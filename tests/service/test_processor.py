@@ -246,26 +246,29 @@ async def test_batches_that_are_joined_are_one_batch_whatever_the_register_was_f
     assert [outcome.code for outcome in settled.outcomes] == ["I99", "E900", "E900", "I99"]
 
 
-async def test_a_batch_tells_when_it_is_decided_and_again_when_it_is_tried_again(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    told: list[str] = []
+async def test_a_batch_tells_when_the_database_has_the_word(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[bool | str] = []
     async with world.store.begin() as work:
         kind = type(work)
-    commit = kind.commit
+    anticipate, commit = kind.anticipate, kind.commit
+
+    async def asks(work, needs) -> None:
+        told.append("asks")
+        await anticipate(work, needs)
 
     async def commits(work) -> None:
         told.append("commits")
-        if len(told) == 2:
+        if told.count("commits") == 1:
             raise ZeroDivisionError
         await commit(work)
 
+    monkeypatch.setattr(kind, "anticipate", asks)
     monkeypatch.setattr(kind, "commit", commits)
     documents = [world.octets(OPERATOR, create()), world.octets(OPERATOR, create("CH-2027-02"))]
     taken = await world.processor.take([Delivery(octets, tag) for tag, octets in enumerate(documents)])
-    settled = await world.processor.settle(taken, lambda: told.append("decided"))
+    settled = await world.processor.settle(taken, told.append)
     assert [outcome.code for outcome in settled.outcomes] == ["I99", "I99"]
-    assert told == ["decided", "commits"] * 3
+    assert told == [True, "asks", "asks", False, True, "commits"] * 3
 
 
 async def test_a_register_that_changes_all_the_time_makes_a_batch_wait(

@@ -3,8 +3,9 @@
 One batch is settled at a time. What comes meanwhile is taken in ahead, and is the next batch as soon as this one is
 settled: so a request waits for one settlement besides its own, and its documents for none.
 
-Taking in keeps the event loop busy. Where batches are small it is done when a batch has been decided and the database
-commits it; whoever decides would be held up at each of its questions otherwise.
+Taking in keeps the event loop busy. It is done while the database has the word for long: when it is asked for all that
+a batch is about, and may have to wait for another process's locks, and when it commits. Amid the decisions it would
+hold them up, and with them whoever waits for the locks of this batch.
 """
 
 import asyncio
@@ -25,14 +26,11 @@ PORTION_OCTETS = 5 * 2**19
 """Octets of Service Requests in one transaction, unless one alone has more: as many as a report of 10,000 activations
 has. It makes 20,000 alerts, and a hundred of those in one transaction would fill the memory and hold up everybody."""
 
-FEW = 100
-"""Messages below which nothing is taken in while a batch is decided; where more lie ready, that is done beside it."""
-
-TOGETHER = 200
-"""Messages that are received and taken in together, at most."""
+TOGETHER = 64
+"""Messages that are received and taken in together, at most: some 10 ms in which nothing else happens."""
 
 
-async def consume(  # noqa: PLR0913 - all by name
+async def consume(
     consumer: Consumer,
     processor: Processor,
     *,
@@ -42,7 +40,6 @@ async def consume(  # noqa: PLR0913 - all by name
     done: Callable[[], None] = lambda: None,
     before: Callable[[], Awaitable[None]] = nothing,
     observer: Observer | None = None,
-    few: int = FEW,
 ) -> None:
     """Take Service Requests, process them, acknowledge them, until `stop` is set.
 
@@ -55,13 +52,12 @@ async def consume(  # noqa: PLR0913 - all by name
         done: called after each batch; wakes the relay of the same process.
         before: awaited before a batch is settled; may raise `Unavailable`.
         observer: is told of every retry.
-        few: messages below which nothing is taken in while they are decided.
     """
     observer = observer or Unobserved()
     receiving = Backoff("receiving", Loop.CONSUMER, stop, observer)
     taking = Backoff("processing", Loop.CONSUMER, stop, observer)
     ahead = _Ahead(batch)
-    settler = _Settler(consumer, processor, ahead, stop, done, before, observer, few)
+    settler = _Settler(consumer, processor, ahead, stop, done, before, observer)
     settling = asyncio.create_task(settler.run())
     try:
         while not stop.is_set():
@@ -80,6 +76,8 @@ async def consume(  # noqa: PLR0913 - all by name
             finally:
                 settler.others_wait(False)
             receiving.succeeded()
+            if deliveries and not settler.leaves_time.is_set():
+                await unless(stop, settler.leaves_time.wait(), settling)
             for portion in portions(deliveries, PORTION_OCTETS, lambda each: len(each.octets)):
                 observer.came_round(Loop.CONSUMER)
                 taken = await see_through(partial(processor.take, portion), taking, stop)
@@ -160,7 +158,6 @@ class _Settler:
         done: called after each batch.
         before: awaited before a batch is settled.
         observer: is told of every retry.
-        few: messages below which there is no time for anything else while they are decided.
 
     Attributes:
         leaves_time: set while others may keep the event loop busy.
@@ -175,7 +172,6 @@ class _Settler:
         done: Callable[[], None],
         before: Callable[[], Awaitable[None]],
         observer: Observer,
-        few: int,
     ) -> None:
         self.leaves_time = asyncio.Event()
         self.leaves_time.set()
@@ -186,7 +182,6 @@ class _Settler:
         self._done = done
         self._before = before
         self._observer = observer
-        self._few = few
         self._settling = Backoff("processing", Loop.CONSUMER, stop, observer)
         self._acknowledging = Backoff("acknowledging", Loop.CONSUMER, stop, observer)
         self._is_busy = False
@@ -201,13 +196,19 @@ class _Settler:
         if self._others_wait and not self._is_busy and self._ahead.is_empty:
             self._observer.waits(Loop.CONSUMER)
 
+    def _waits(self, waits: bool) -> None:
+        """Learn whether a batch waits for the database."""
+        if waits:
+            self.leaves_time.set()
+        else:
+            self.leaves_time.clear()
+
     async def run(self) -> None:
         """Settle batches until there are no more, or one could not be settled before the end."""
         try:
             while (batch := await self._ahead.get()) is not None:
                 self._is_busy = True
-                if len(batch.deliveries) < self._few:
-                    self.leaves_time.clear()
+                self.leaves_time.clear()
                 if not await self._see_off(batch):
                     break
                 self.leaves_time.set()
@@ -225,7 +226,8 @@ class _Settler:
 
         async def settle() -> Settled:
             await self._before()
-            return await self._processor.settle(batch, self.leaves_time.set)
+            self._waits(False)
+            return await self._processor.settle(batch, self._waits)
 
         settled = await see_through(settle, self._settling, self._stop)
         if settled is None:

@@ -187,12 +187,12 @@ class Processor:
         ]
         return Batch(deliveries, taken, defects, known, time.perf_counter() - began)
 
-    async def settle(self, batch: Batch, decided: Callable[[], None] = lambda: None) -> Settled:
+    async def settle(self, batch: Batch, waits: Callable[[bool], None] = lambda _: None) -> Settled:
         """Decide, change, and put into the outbox what is to be told; when this returns, everything is committed.
 
         Args:
             batch: what was taken in.
-            decided: called when all is decided and is to be committed; again, if that failed.
+            waits: called with True when the database has the word for some time, and with False when that is over.
 
         Raises:
             Unavailable: if the store is down or a race was lost; nothing happened, try again.
@@ -201,7 +201,7 @@ class Processor:
         now = self._clock.now()
         for _ in range(MOST_CHANGES):
             try:
-                settled = await self._settle_taken(batch, now, decided)
+                settled = await self._settle_taken(batch, now, waits)
                 break
             except _Outdated:
                 logger.info("the register has changed: %d message(s) are taken in again", len(batch.deliveries))
@@ -223,21 +223,23 @@ class Processor:
         for outcome in outcomes:
             _log(outcome)
 
-    async def _settle_taken(self, batch: Batch, now: datetime, decided: Callable[[], None]) -> dict[int, Outcome]:
+    async def _settle_taken(self, batch: Batch, now: datetime, waits: Callable[[bool], None]) -> dict[int, Outcome]:
         if not batch.taken:
             return {}
         try:
-            return await self._transact(batch.taken, batch.known, now, decided)
+            return await self._transact(batch.taken, batch.known, now, waits)
         except (Unavailable, _Outdated):
             raise
         except Exception:
             if len(batch.taken) > 1:
                 logger.exception("a batch of %d failed; its messages are taken one by one", len(batch.taken))
-        return {one.place: await self._alone(one, batch.known, now, decided) for one in batch.taken}
+        return {one.place: await self._alone(one, batch.known, now, waits) for one in batch.taken}
 
-    async def _alone(self, taken: _Taken, known: Correspondents, now: datetime, decided: Callable[[], None]) -> Outcome:
+    async def _alone(
+        self, taken: _Taken, known: Correspondents, now: datetime, waits: Callable[[bool], None]
+    ) -> Outcome:
         try:
-            return (await self._transact([taken], known, now, decided))[taken.place]
+            return (await self._transact([taken], known, now, waits))[taken.place]
         except (Unavailable, _Outdated):
             raise
         except Exception as error:
@@ -267,22 +269,28 @@ class Processor:
         return self._known
 
     async def _transact(
-        self, taken: Sequence[_Taken], known: Correspondents, now: datetime, decided: Callable[[], None]
+        self, taken: Sequence[_Taken], known: Correspondents, now: datetime, waits: Callable[[bool], None]
     ) -> dict[int, Outcome]:
         outcomes: dict[int, Outcome] = {}
         turn = self._gate.open(now)
         async with self._store.begin() as work:
             for batch in _without_repetition(taken):
-                outcomes |= await self._settle(work, batch, known, now, turn)
+                outcomes |= await self._settle(work, batch, known, now, turn, waits)
             told = await withhold(work, turn.refused, now, self._fairness.alert_interval)
             await dispatch(work, told, now=now, dcc=self._dcc, signer=self._signer, mailed=known.mailed)
-            decided()
+            waits(True)
             await work.commit()
         turn.keep()
         return outcomes
 
     async def _settle(
-        self, work: UnitOfWork, batch: Sequence[_Taken], known: Correspondents, now: datetime, turn: Turn
+        self,
+        work: UnitOfWork,
+        batch: Sequence[_Taken],
+        known: Correspondents,
+        now: datetime,
+        turn: Turn,
+        waits: Callable[[bool], None],
     ) -> dict[int, Outcome]:
         """Take messages that all have different RequestIDs, in order."""
         claims = {
@@ -299,7 +307,9 @@ class Processor:
             if isinstance(one.intake, Attributed) and claimed[one.place].status is not ClaimStatus.REPEAT
         }
         requests = {place: each for place, each in admitted.items() if isinstance(each, ServiceRequest)}
+        waits(True)
         needs = dict(zip(requests, await anticipate(work, list(requests.values())), strict=True))
+        waits(False)
         answers: list[Answer] = []
         aside: list[Quarantined] = []
         for one in batch:
