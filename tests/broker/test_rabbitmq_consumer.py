@@ -101,6 +101,29 @@ async def test_an_old_tag_never_acknowledges_on_a_new_channel(
     assert len({old[0].tag, new[0].tag, again.tag}) == 3
 
 
+async def test_of_a_batch_that_came_by_two_connections_the_later_part_is_acknowledged(
+    consumer: QueueConsumer, proxy: Proxy, rabbit: RabbitUnderTest
+) -> None:
+    await rabbit.send(b"a")
+    old = await consumer.receive(1, LONG)
+    await lose(consumer, proxy)
+    await rabbit.send(b"b")
+    again, other = await receive_all(consumer, 2)
+    with pytest.raises(Unavailable, match="comes again"):
+        await consumer.acknowledge([*old, other])
+    await consumer.close()
+    left = await rabbit.drain(REQUESTS)
+    assert [message.octets for message in left] == [again.octets] == [b"a"]
+
+
+async def receive_all(consumer: QueueConsumer, count: int) -> list[Delivery]:
+    """Receive so many, in order of their octets."""
+    received: list[Delivery] = []
+    while len(received) < count:
+        received += await consumer.receive(count - len(received), LONG)
+    return sorted(received, key=lambda each: each.octets)
+
+
 async def test_what_was_handed_over_but_not_taken_comes_again_after_a_loss(
     consumer: QueueConsumer, proxy: Proxy, rabbit: RabbitUnderTest
 ) -> None:

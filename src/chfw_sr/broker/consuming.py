@@ -129,19 +129,21 @@ class Subscription(ABC, Generic[Connection]):
         return len(self._waiting) + len(self._held) >= self._prefetch
 
     async def settle(self, tags: Collection[int], *, requeue: bool) -> None:
-        """Acknowledge, or give back; as few frames as possible."""
-        if self._lost or any(tag <= self.base for tag in tags):
-            raise Unavailable(f"{self._server}: the connection was lost; what was not acknowledged comes again")
-        if not self._held.issuperset(tags):
+        """Acknowledge, or give back, what came by this channel; as few frames as possible."""
+        ours = set() if self._lost else {tag for tag in tags if tag > self.base}
+        if not self._held.issuperset(ours):
             raise ValueError("not held by this consumer")
-        self._held.difference_update(tags)
+        self._held.difference_update(ours)
         others = min((*self._held, *self._waiting), default=self.highest + 1)
-        all_up_to = max((tag for tag in tags if tag < others), default=None)
-        frames = [(tag, False) for tag in sorted(tags) if tag > others]
+        all_up_to = max((tag for tag in ours if tag < others), default=None)
+        frames = [(tag, False) for tag in sorted(ours) if tag > others]
         if all_up_to is not None:
             frames.insert(0, (all_up_to, True))
-        with unavailable_if_lost(self._server):
-            await self._settle([(tag - self.base, multiple) for tag, multiple in frames], requeue=requeue)
+        if frames:
+            with unavailable_if_lost(self._server):
+                await self._settle([(tag - self.base, multiple) for tag, multiple in frames], requeue=requeue)
+        if self._lost or len(ours) < len(tags):
+            raise Unavailable(f"{self._server}: the connection was lost; what was not acknowledged comes again")
 
 
 class QueueConsumer(ABC, Generic[Connection]):
@@ -213,7 +215,7 @@ class QueueConsumer(ABC, Generic[Connection]):
         """Say that these are done.
 
         Raises:
-            Unavailable: if the connection they came by was lost; they come again.
+            Unavailable: if the connection that some of them came by was lost; these come again, the others are done.
             ValueError: if one is not, or no longer, held by this consumer; then none is acknowledged.
         """
         await self._settle(deliveries, requeue=False)
@@ -224,7 +226,7 @@ class QueueConsumer(ABC, Generic[Connection]):
         What the server has handed over already may be received before them, once.
 
         Raises:
-            Unavailable: if the connection they came by was lost; they come again anyhow.
+            Unavailable: if the connection that some of them came by was lost; these come again anyhow.
             ValueError: if one is not, or no longer, held by this consumer; then none is given back.
         """
         await self._settle(deliveries, requeue=True)
