@@ -106,11 +106,13 @@ class Product:
         world: whose keys it has.
         servers: where its database and its bus are.
         more: settings that differ from the defaults.
+        variables: environment variables that are no settings.
     """
 
     world: World
     servers: Servers
     more: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
     services: list[Service] = field(default_factory=list)
 
     @property
@@ -121,9 +123,11 @@ class Product:
             "database_url": self.servers.postgresql.url,
             "amqp_url": self.servers.rabbitmq.url,
         }
-        return bare_environment() | {
-            f"{PREFIX}{name.upper()}": value for name, value in (settings | dict(self.more)).items()
-        }
+        return (
+            bare_environment()
+            | dict(self.variables)
+            | {f"{PREFIX}{name.upper()}": value for name, value in (settings | dict(self.more)).items()}
+        )
 
     def call(self, *arguments: str) -> float:
         """Run a command to its end; give the seconds that it took."""
