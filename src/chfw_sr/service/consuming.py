@@ -59,10 +59,14 @@ async def consume(
     ahead = _Ahead(batch)
     settler = _Settler(consumer, processor, ahead, stop, done, before, observer)
     settling = asyncio.create_task(settler.run())
+
+    async def spare_time() -> None:
+        if not settler.leaves_time.is_set():
+            await unless(stop, settler.leaves_time.wait(), settling)
+
     try:
         while not stop.is_set():
-            if not settler.leaves_time.is_set():
-                await unless(stop, settler.leaves_time.wait(), settling)
+            await spare_time()
             if not ahead.room:
                 await unless(stop, ahead.has_room(), settling)
                 continue
@@ -76,8 +80,8 @@ async def consume(
             finally:
                 settler.others_wait(False)
             receiving.succeeded()
-            if deliveries and not settler.leaves_time.is_set():
-                await unless(stop, settler.leaves_time.wait(), settling)
+            if deliveries:
+                await spare_time()
             for portion in portions(deliveries, PORTION_OCTETS, lambda each: len(each.octets)):
                 observer.came_round(Loop.CONSUMER)
                 taken = await see_through(partial(processor.take, portion), taking, stop)
@@ -208,7 +212,6 @@ class _Settler:
         try:
             while (batch := await self._ahead.get()) is not None:
                 self._is_busy = True
-                self.leaves_time.clear()
                 if not await self._see_off(batch):
                     break
                 self.leaves_time.set()
@@ -225,8 +228,8 @@ class _Settler:
         """
 
         async def settle() -> Settled:
-            await self._before()
             self._waits(False)
+            await self._before()
             return await self._processor.settle(batch, self._waits)
 
         settled = await see_through(settle, self._settling, self._stop)

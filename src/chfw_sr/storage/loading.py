@@ -67,15 +67,15 @@ class Loader:
         if wanted.bulk:
             await self.plan_anew()
         found: list[Any] = []
-        models = self._locking_models(wanted)
+        models = [] if self._dialect.single_writer else [self._locking_models(wanted)]
         campaigns = self._locking_campaigns(wanted.campaigns, wanted.held & {*wanted.hubs, *wanted.bulk})
         hubs = Question(lookups.hubs_named, self._given(sorted(wanted.hubs)), is_asked=bool(wanted.hubs)), found.extend
         if wanted.bulk:
-            await self._lock([models, campaigns])
+            await self._lock([*models, campaigns])
             await self._lock_hubs(wanted.bulk)
             await self._lock([hubs])
         else:
-            await self._lock([models, campaigns, hubs])
+            await self._lock([*models, campaigns, hubs])
         searched = frozenset(each.campaign for each in needs if each.campaign and each.hubs)
         lessons = [*self._about_hubs(wanted, found, searched), *self._about_campaigns(wanted)]
         await self._ask_together([*lessons, *self._reserving(lessons)])
@@ -144,8 +144,7 @@ class Loader:
     def _locking_models(self, wanted: Wanted) -> _Lesson:
         hubs = wanted.bulk | dict.fromkeys(sorted(wanted.hubs))
         given = {"modelled": self._dialect.listing(hubs), **self._given(launched=(CAMPAIGN, _single(wanted.launches)))}
-        is_asked = not self._dialect.single_writer and bool(hubs or wanted.launches)
-        return Question(lookups.models_locked, given, is_asked), _learn_nothing
+        return Question(lookups.models_locked, given, is_asked=bool(hubs or wanted.launches)), _learn_nothing
 
     # ---------------------------------------------------------------------------------------------------- campaigns
 
