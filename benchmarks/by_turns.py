@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .cpu import Cost
 from .figures import figure, percentile
 from .latency import LEAD_IN_SECONDS, drive
 from .load import audit, warm_up
@@ -57,8 +58,8 @@ def at_rate(one: Site, rate: float, seconds: float) -> Measured:
     waits = drive(one.servers, documents, rate)
     cost = stop()
     audit(one.servers, [])
-    used = {(f"{name}, CPU a request", "µs"): cpu / len(documents) * 1e6 for name, cpu in cost.cpu.items()}
-    return {("p50", "ms"): percentile(waits, 50) * 1000, ("p99", "ms"): percentile(waits, 99) * 1000, **used}
+    waited = {("p50", "ms"): percentile(waits, 50) * 1000, ("p99", "ms"): percentile(waits, 99) * 1000}
+    return {**waited, **_used(cost, len(documents))}
 
 
 def flood(one: Site, count: int) -> Measured:
@@ -67,8 +68,12 @@ def flood(one: Site, count: int) -> Measured:
         warm_up(one.product, one.mix.usual(1500))
     audit(one.servers, [])
     done = one.once(one.mix.usual(count))
-    used = {(f"{name}, CPU a request", "µs"): cpu / count * 1e6 for name, cpu in done.cost.cpu.items()}
-    return {("requests", "/s"): done.requests_per_second, ("CPU a request", "µs"): done.request_us, **used}
+    whole = {("requests", "/s"): done.requests_per_second, ("CPU a request", "µs"): done.request_us}
+    return {**whole, **_used(done.cost, count)}
+
+
+def _used(cost: Cost, requests: int) -> Measured:
+    return {(f"{name}, CPU a request", "µs"): cpu / requests * 1e6 for name, cpu in cost.cpu.items()}
 
 
 def main() -> None:

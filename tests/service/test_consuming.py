@@ -6,21 +6,13 @@ from collections.abc import Sequence
 import pytest
 
 from chfw_sr.service import consuming, loops
+from chfw_sr.service.batches import Batch
 from chfw_sr.service.observer import Loop, Unobserved
 from chfw_sr.service.ports import Delivery, Unavailable
-from chfw_sr.service.processor import Batch
 
 from .fake_loops import PATIENCE_SECONDS, Scripted, Watcher
 
-
-@pytest.fixture(autouse=True)
-def no_pauses(monkeypatch):
-    monkeypatch.setattr(loops, "FIRST_PAUSE_SECONDS", 0.0)
-
-
-@pytest.fixture
-def stop() -> asyncio.Event:
-    return asyncio.Event()
+pytestmark = pytest.mark.usefixtures("no_pauses")
 
 
 class FakeConsumer:

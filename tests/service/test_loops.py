@@ -10,15 +10,7 @@ from chfw_sr.service.ports import Unavailable
 
 from .fake_loops import PATIENCE_SECONDS, Scripted, Watcher
 
-
-@pytest.fixture(autouse=True)
-def no_pauses(monkeypatch):
-    monkeypatch.setattr(loops, "FIRST_PAUSE_SECONDS", 0.0)
-
-
-@pytest.fixture
-def stop() -> asyncio.Event:
-    return asyncio.Event()
+pytestmark = pytest.mark.usefixtures("no_pauses")
 
 
 # --------------------------------------------------------------------------------------------------------------- relay

@@ -16,9 +16,9 @@ from chfw_sr.messages import (
     ResponseCode,
     UpdatePilotPreferences,
 )
+from chfw_sr.service.batches import Batch
 from chfw_sr.service.outcome import DEFECT, Ending
 from chfw_sr.service.ports import Delivery, MessageKind, Unavailable
-from chfw_sr.service.processor import Batch
 from chfw_sr.wire import write_request
 
 from .world import (

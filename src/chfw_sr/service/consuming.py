@@ -15,10 +15,11 @@ from functools import partial
 
 from chfw_sr.portions import portions
 
+from .batches import Batch, Settled
 from .loops import Backoff, nothing, see_through, unless
 from .observer import Loop, Observer, Unobserved
 from .ports import Consumer, Unavailable
-from .processor import Batch, Processor, Settled
+from .processor import Processor
 
 logger = logging.getLogger(__name__)
 

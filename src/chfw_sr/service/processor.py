@@ -9,8 +9,7 @@ only the one that fails suffers: it is quarantined, loudly. The caller acknowled
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
 from structlog.contextvars import bound_contextvars
@@ -22,6 +21,7 @@ from chfw_sr.wire import Attributed, Intake, Signer, Unattributed
 
 from .answers import Answer, campaign_of, concerns, rejection_alert, set_aside, write
 from .apart import Apart
+from .batches import Batch, Settled, Taken
 from .beside import MUCH, beside
 from .conduct import Conduct, anticipate
 from .correspondents import Correspondents, read_correspondents
@@ -45,68 +45,8 @@ MOST_CHANGES = 10
 """How often a batch may find that the register has changed since it was taken in."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Taken:
-    """A delivery on its way: its place in the batch and what the intake made of it."""
-
-    place: int
-    delivery: Delivery
-    intake: Attributed | Unattributed
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Deliveries that were taken in.
-
-    Attributes:
-        deliveries: all of them.
-        taken: those that the intake made something of.
-        defects: what it raised about the others, by their places: a defect of ours.
-        known: by whose certificates they were taken in.
-        seconds: that it took.
-    """
-
-    deliveries: Sequence[Delivery]
-    taken: Sequence[_Taken]
-    defects: Mapping[int, Exception]
-    known: Correspondents
-    seconds: float
-
-    @classmethod
-    def joined(cls, batches: "Sequence[Batch]") -> "Batch":
-        """Put batches together in their order; what the first one was taken in by has to hold for all.
-
-        Args:
-            batches: at least one, in the order in which they were taken in.
-        """
-        if len(batches) == 1:
-            return batches[0]
-        deliveries: list[Delivery] = []
-        taken: list[_Taken] = []
-        defects: dict[int, Exception] = {}
-        for batch in batches:
-            first = len(deliveries)
-            deliveries += batch.deliveries
-            taken += [_Taken(first + one.place, one.delivery, one.intake) for one in batch.taken]
-            defects |= {first + place: error for place, error in batch.defects.items()}
-        return cls(deliveries, taken, defects, batches[0].known, sum(batch.seconds for batch in batches))
-
-
 class _Outdated(Exception):  # noqa: N818 - it names what happened
     """The register is another one than when a batch was taken in: somebody may be trusted now, or not any more."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """A batch whose fate is committed.
-
-    Attributes:
-        outcomes: one a delivery, in their order.
-        seconds: that it took to take it in and to settle it.
-    """
-
-    outcomes: Sequence[Outcome]
-    seconds: float
 
 
 class Processor:
@@ -182,9 +122,7 @@ class Processor:
                 except Exception as error:
                     logger.exception("a defect met an unnamed message; it is quarantined")
                     defects[place] = error
-        taken = [
-            _Taken(place, deliveries[place], attribute(deliveries[place], each)) for place, each in intakes.items()
-        ]
+        taken = [Taken(place, deliveries[place], attribute(deliveries[place], each)) for place, each in intakes.items()]
         return Batch(deliveries, taken, defects, known, time.perf_counter() - began)
 
     async def settle(self, batch: Batch, waits: Callable[[bool], None] = lambda _: None) -> Settled:
@@ -236,7 +174,7 @@ class Processor:
         return {one.place: await self._alone(one, batch.known, now, waits) for one in batch.taken}
 
     async def _alone(
-        self, taken: _Taken, known: Correspondents, now: datetime, waits: Callable[[bool], None]
+        self, taken: Taken, known: Correspondents, now: datetime, waits: Callable[[bool], None]
     ) -> Outcome:
         try:
             return (await self._transact([taken], known, now, waits))[taken.place]
@@ -269,7 +207,7 @@ class Processor:
         return self._known
 
     async def _transact(
-        self, taken: Sequence[_Taken], known: Correspondents, now: datetime, waits: Callable[[bool], None]
+        self, taken: Sequence[Taken], known: Correspondents, now: datetime, waits: Callable[[bool], None]
     ) -> dict[int, Outcome]:
         outcomes: dict[int, Outcome] = {}
         turn = self._gate.open(now)
@@ -286,7 +224,7 @@ class Processor:
     async def _settle(
         self,
         work: UnitOfWork,
-        batch: Sequence[_Taken],
+        batch: Sequence[Taken],
         known: Correspondents,
         now: datetime,
         turn: Turn,
@@ -424,13 +362,13 @@ def _log(outcome: Outcome) -> None:
         logger.handle(logger.makeRecord(logger.name, level, __file__, line, "request %s", told, None, "_log", fields))
 
 
-def _without_repetition(taken: Sequence[_Taken]) -> Iterator[Sequence[_Taken]]:
+def _without_repetition(taken: Sequence[Taken]) -> Iterator[Sequence[Taken]]:
     """Deal a batch out where a RequestID comes again: the later one must find the earlier one finished.
 
     The first part has every RequestID, so that all are claimed in one go: processes whose batches share RequestIDs then
     wait for each other in one direction only.
     """
-    parts: list[list[_Taken]] = []
+    parts: list[list[Taken]] = []
     seen: Counter[RequestID] = Counter()
     for one in taken:
         part = 0
