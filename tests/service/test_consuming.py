@@ -190,50 +190,39 @@ async def idle_turns() -> None:
         await asyncio.sleep(0)
 
 
-async def test_what_comes_while_a_batch_is_settled_is_taken_in_and_is_the_next_batch(stop) -> None:
-    consumer, processor = FakeConsumer(batch(1), batch(2), batch(3)), SlowProcessor()
+async def three_taken_in(consumer, processor, stop, **options) -> list[str]:
+    """Let three portions be taken in while the first is settled, then the rest; give what was done until then."""
     processor.may_decide.set()
-    loop = asyncio.create_task(consumed_by(consumer, processor, stop))
+    loop = asyncio.create_task(consumed_by(consumer, processor, stop, **options))
     async with asyncio.timeout(PATIENCE_SECONDS):
         await processor.taken_in(3)
         await idle_turns()
-        assert processor.order == ["take 1", "begin 1", "take 2", "take 3"]
+        done = list(processor.order)
         processor.may_settle.set()
         await consumer.waiting.wait()
         stop.set()
         await loop
+    return done
+
+
+async def test_what_comes_while_a_batch_is_settled_is_taken_in_and_is_the_next_batch(stop) -> None:
+    consumer, processor = FakeConsumer(batch(1), batch(2), batch(3)), SlowProcessor()
+    assert await three_taken_in(consumer, processor, stop) == ["take 1", "begin 1", "take 2", "take 3"]
     settled = [each for each in processor.order if each.startswith(("begin", "end"))]
     assert settled == ["begin 1", "end 1", "begin 2 3", "end 2 3"]
     assert consumer.acknowledged == [batch(1), batch(2, 3)]
 
 
-async def test_no_more_is_taken_in_ahead_than_one_transaction_may_have(stop, monkeypatch) -> None:
+async def test_no_more_is_taken_in_ahead_than_one_transaction_may_have(stop) -> None:
     consumer, processor = FakeConsumer(*([each] for each in long_batch(1, 1, 1, 1))), SlowProcessor()
-    processor.may_decide.set()
-    loop = asyncio.create_task(consumed_by(consumer, processor, stop, batch=2))
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        await processor.taken_in(3)
-        await idle_turns()
-        assert processor.order == ["take 1", "begin 1", "take 2", "take 3"]
-        processor.may_settle.set()
-        await consumer.waiting.wait()
-        stop.set()
-        await loop
+    assert await three_taken_in(consumer, processor, stop, batch=2) == ["take 1", "begin 1", "take 2", "take 3"]
     assert [tags(each) for each in consumer.acknowledged] == ["1", "2 3", "4"]
 
 
 async def test_octets_that_do_not_fit_wait_for_the_next_transaction(stop, monkeypatch) -> None:
     monkeypatch.setattr(consuming, "PORTION_OCTETS", 10)
     consumer, processor = FakeConsumer(*([each] for each in long_batch(1, 6, 5, 30))), SlowProcessor()
-    processor.may_decide.set()
-    loop = asyncio.create_task(consumed_by(consumer, processor, stop))
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        await processor.taken_in(3)
-        await idle_turns()
-        processor.may_settle.set()
-        await consumer.waiting.wait()
-        stop.set()
-        await loop
+    await three_taken_in(consumer, processor, stop)
     assert [tags(each) for each in consumer.acknowledged] == ["1", "2", "3", "4"]
 
 
