@@ -2,12 +2,15 @@
 
     python -m benchmarks.by_turns before=/elsewhere/src now=src --rate 760
     python -m benchmarks.by_turns few=src,batch_size=100 many=src,batch_size=1000 --flood 12000 --processes 2
+    python -m benchmarks.by_turns this=src that=src,python=/elsewhere/bin/python --rate 760
 
-Each kind is a name, a folder to import `chfw_sr` from, and settings. The database is made by the code that runs this,
-so all kinds must be content with its schema. Every other round goes through them in the opposite order.
+Each kind is a name, a folder to import `chfw_sr` from, settings, and an interpreter, if it is to be another one. The
+database is made by the code that runs this, so all kinds must be content with its schema. Every other round goes
+through them in the opposite order.
 """
 
 import argparse
+import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,21 +31,24 @@ class Kind:
     Attributes:
         folder: where `chfw_sr` is imported from.
         settings: that differ from the defaults.
+        python: the interpreter that runs it.
     """
 
     name: str
     folder: Path
     settings: Mapping[str, str]
+    python: str
 
     @classmethod
     def parse(cls, text: str) -> "Kind":
-        """Read NAME=FOLDER[,SETTING=VALUE...]."""
+        """Read NAME=FOLDER[,SETTING=VALUE...][,python=PATH]."""
         first, *others = text.split(",")
         name, _, folder = first.partition("=")
         if not (Path(folder) / "chfw_sr").is_dir():
             raise argparse.ArgumentTypeError(f"{text}: no chfw_sr in {folder or 'no folder'}")
-        pairs = (each.partition("=") for each in others)
-        return cls(name, Path(folder).resolve(), {setting: value for setting, _, value in pairs})
+        settings = {setting: value for setting, _, value in (each.partition("=") for each in others)}
+        python = settings.pop("python", sys.executable)
+        return cls(name, Path(folder).resolve(), settings, python)
 
 
 Measured = Mapping[tuple[str, str], float]
@@ -50,12 +56,12 @@ Measured = Mapping[tuple[str, str], float]
 
 
 def at_rate(one: Site, rate: float, seconds: float) -> Measured:
-    """Measure how long requests wait at a steady rate, and what they cost, senders and listeners apart."""
+    """Measure how long requests wait after their receipt at a steady rate, and what they cost but for both ends."""
     warm_up(one.product, one.mix.usual(400))
     audit(one.servers, [])
     documents = one.mix.usual(int(rate * (seconds + LEAD_IN_SECONDS)))
     stop = one.meter.add("service", one.product.roots).start()
-    waits = drive(one.servers, documents, rate)
+    waits = drive(one.servers, documents, rate).from_receipt
     cost = stop()
     audit(one.servers, [])
     waited = {("p50", "ms"): percentile(waits, 50) * 1000, ("p99", "ms"): percentile(waits, 99) * 1000}
@@ -93,7 +99,8 @@ def main() -> None:
         for number in range(given.rounds):
             kinds: Sequence[Kind] = given.kinds[:: -1 if number % 2 else 1]
             for kind in kinds:
-                one.product.more, one.product.variables = kind.settings, {"PYTHONPATH": str(kind.folder)}
+                one.product.more, one.product.python = kind.settings, kind.python
+                one.product.variables = {"PYTHONPATH": str(kind.folder)}
                 with one.product.running(given.processes):
                     measured = at_rate(one, given.rate, given.seconds) if given.rate else flood(one, given.flood)
                 found[kind.name].append(measured)

@@ -224,23 +224,33 @@ class Link:
             self._confirmations()
 
     def post(self, messages: Sequence[Message], timestamp: int) -> None:
-        """Publish on a link that is not confirming, and wait for nothing."""
+        """Publish, and wait for nothing; `confirmed` gives what the server says of it, if the link is confirming."""
         self._socket.sendall(b"".join([encode(one, timestamp) for one in messages]))
 
-    def _confirmations(self) -> None:
+    def confirmed(self) -> Iterator[set[int]]:
+        """Give the numbers of what was posted, from 1, as it is confirmed, without end; some numbers twice.
+
+        Raises:
+            Refused: if one is returned or refused.
+        """
+        while True:
+            yield self._confirmations()
+
+    def _confirmations(self) -> set[int]:
         """Read what has come; the server confirms in no particular order, one by one or all up to a number."""
         self._read()
+        confirmed: set[int] = set()
         for kind, _, payload in self._frames():
             if kind != METHOD:
                 continue
             if payload[:4] != _ACK:
                 raise Refused(f"{'returned' if payload[:4] == _RETURN else 'refused'}: {payload[:60]!r}")
             tag, multiple = struct.unpack(">QB", payload[4:])
+            confirmed.update(range(self._confirmed + 1, tag + 1) if multiple else [tag])
             if multiple:
-                self._under_way.difference_update(range(self._confirmed + 1, tag + 1))
                 self._confirmed = max(self._confirmed, tag)
-            else:
-                self._under_way.discard(tag)
+        self._under_way -= confirmed
+        return confirmed
 
     # --------------------------------------------------------------------------------------------------------- consume
 

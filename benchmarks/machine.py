@@ -25,7 +25,7 @@ def describe(servers: Servers) -> dict[str, str]:
         "memory": f"{int(_line('/proc/meminfo', 'MemTotal').split()[0]) / 2**20:.0f} GB",
         "system": f"{platform.system()} {platform.release()}",
         "load before": " ".join(f"{each:.2f}" for each in os.getloadavg()),
-        "Python": platform.python_version(),
+        "Python": f"{platform.python_version()}, {platform.python_compiler()}, built {platform.python_build()[1]}",
         "chfw_sr": chfw_sr.__version__,
         "PostgreSQL": servers.postgresql.version,
         "RabbitMQ": servers.rabbitmq.version,

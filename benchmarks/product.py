@@ -107,12 +107,14 @@ class Product:
         servers: where its database and its bus are.
         more: settings that differ from the defaults.
         variables: environment variables that are no settings.
+        python: the interpreter that runs `chfw-sr run`.
     """
 
     world: World
     servers: Servers
     more: Mapping[str, str] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
+    python: str = sys.executable
     services: list[Service] = field(default_factory=list)
 
     @property
@@ -165,7 +167,7 @@ class Product:
         log = self.world.folder / f"log-{port}.jsonl"
         with log.open("wb") as stderr:
             process = subprocess.Popen(
-                [*prefix, sys.executable, "-m", "chfw_sr", "run", "--metrics-port", str(port), *options],
+                [*prefix, self.python, "-m", "chfw_sr", "run", "--metrics-port", str(port), *options],
                 env=self.environment, cwd=self.world.folder, stdout=subprocess.DEVNULL, stderr=stderr,
             )  # fmt: skip
         self.services.append(Service(process, port, log))
