@@ -85,6 +85,7 @@ async def test_rabbitmq_is_killed(tmp_path, postgresql_url, figures):
         private_rabbits() as (node,),
         play("RabbitMQ killed", tmp_path, postgresql_url, node.url, figures=figures, may_fail_to_start=True) as it,
     ):
+        await node.remember_queues()
         await plays.bus_disturbed(it, lambda: plays.killed_and_started(node), 20, "20 kills and restarts")
 
 
