@@ -84,10 +84,9 @@ class Link:
 
     Args:
         url: `amqp://USER:PASSWORD@HOST:PORT/VHOST`.
-        confirming: whether the server is to confirm what is published.
     """
 
-    def __init__(self, url: str, *, confirming: bool = True) -> None:
+    def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         self._socket = socket.create_connection((parts.hostname or "127.0.0.1", parts.port or 5672), timeout=60)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -96,9 +95,7 @@ class Link:
         self._confirmed = 0
         self._under_way: set[int] = set()
         self._acknowledging = True
-        self._open(
-            unquote(parts.username or "guest"), unquote(parts.password or "guest"), unquote(parts.path[1:]), confirming
-        )
+        self._open(unquote(parts.username or "guest"), unquote(parts.password or "guest"), unquote(parts.path[1:]))
 
     def __enter__(self) -> Self:
         return self
@@ -114,7 +111,7 @@ class Link:
 
     # ---------------------------------------------------------------------------------------------------------- set-up
 
-    def _open(self, user: str, password: str, vhost: str, confirming: bool) -> None:
+    def _open(self, user: str, password: str, vhost: str) -> None:
         self._socket.sendall(b"AMQP\x00\x00\x09\x01")
         self._expect(commands.Connection.Start, 0)
         login = commands.Connection.StartOk({}, "PLAIN", f"\0{user}\0{password}", "en_US")
@@ -124,8 +121,7 @@ class Link:
         self._tell(commands.Connection.Open(vhost or "/"), 0)
         self._expect(commands.Connection.OpenOk, 0)
         self.call(commands.Channel.Open(), commands.Channel.OpenOk)
-        if confirming:
-            self.call(commands.Confirm.Select(), commands.Confirm.SelectOk)
+        self.call(commands.Confirm.Select(), commands.Confirm.SelectOk)
 
     def _tell(self, method: Frame, channel: int = CHANNEL) -> None:
         self._socket.sendall(frame.marshal(method, channel))
@@ -224,7 +220,7 @@ class Link:
             self._confirmations()
 
     def post(self, messages: Sequence[Message], timestamp: int) -> None:
-        """Publish, and wait for nothing; `confirmed` gives what the server says of it, if the link is confirming."""
+        """Publish, and wait for nothing; `confirmed` gives what the server says of it."""
         self._socket.sendall(b"".join([encode(one, timestamp) for one in messages]))
 
     def confirmed(self) -> Iterator[set[int]]:

@@ -33,18 +33,19 @@ LARGE_EVERY_SECONDS = 3.0
 _SUBJECT = re.compile(rb"<sr:ServiceRequestID>([^<]*)<")
 
 
-class Subscriber:
-    """Notes when outcome alerts arrive, in a thread of its own; a context manager.
+class _Listener:
+    """A link whose other end is listened to in a thread of its own; a context manager.
 
     Args:
-        servers: where.
+        link: is hung up in the end.
+
+    Attributes:
+        failure: what ended the listening.
     """
 
-    def __init__(self, servers: Servers) -> None:
-        self.arrived: dict[str, float] = {}
+    def __init__(self, link: Link) -> None:
         self.failure: BaseException | None = None
-        self._link = Link(servers.rabbitmq.url)
-        self._link.subscribe([f"alerts.{eui}" for eui in LISTENERS], 2000)
+        self._link = link
         self._thread = threading.Thread(target=self._listen)
 
     def __enter__(self) -> Self:
@@ -59,17 +60,37 @@ class Subscriber:
 
     def _listen(self) -> None:
         try:
-            for some in self._link.arrivals():
-                now = time.perf_counter()
-                for each in some:
-                    if each.key.rpartition(".")[2] in OUTCOMES and (match := _SUBJECT.search(each.octets)):
-                        self.arrived[match[1].decode()] = now
-        except OSError as error:
+            self._hear()
+        except (OSError, Refused) as error:
             self.failure = error
 
+    def _hear(self) -> None:
+        """Note what comes, until the link is hung up."""
+        raise NotImplementedError
 
-class Sender:
-    """Publishes requests, and notes in a thread when RabbitMQ confirms them; a context manager.
+
+class Subscriber(_Listener):
+    """Notes when outcome alerts arrive.
+
+    Args:
+        servers: where.
+    """
+
+    def __init__(self, servers: Servers) -> None:
+        self.arrived: dict[str, float] = {}
+        super().__init__(Link(servers.rabbitmq.url))
+        self._link.subscribe([f"alerts.{eui}" for eui in LISTENERS], 2000)
+
+    def _hear(self) -> None:
+        for some in self._link.arrivals():
+            now = time.perf_counter()
+            for each in some:
+                if each.key.rpartition(".")[2] in OUTCOMES and (match := _SUBJECT.search(each.octets)):
+                    self.arrived[match[1].decode()] = now
+
+
+class Sender(_Listener):
+    """Publishes requests, and notes when RabbitMQ confirms them.
 
     Args:
         servers: where.
@@ -78,37 +99,18 @@ class Sender:
     def __init__(self, servers: Servers) -> None:
         self.received: dict[str, float] = {}
         self._names: list[str] = []
-        self._refusal: Refused | None = None
-        self._link = Link(servers.rabbitmq.url)
-        self._thread = threading.Thread(target=self._listen)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._link.hang_up()
-        self._thread.join()
-        if self._refusal is not None:
-            raise self._refusal
+        super().__init__(Link(servers.rabbitmq.url))
 
     def send(self, documents: Sequence[Document]) -> None:
         """Publish requests; each once."""
         self._names += [each.request_id for each in documents]
         self._link.post([each.message for each in documents], int(time.time()))
 
-    def _listen(self) -> None:
-        try:
-            for some in self._link.confirmed():
-                now = time.perf_counter()
-                for number in some:
-                    self.received.setdefault(self._names[number - 1], now)
-        except Refused as error:
-            self._refusal = error
-        except OSError:
-            return  # it was hung up; what was not confirmed will be missed
+    def _hear(self) -> None:
+        for some in self._link.confirmed():
+            now = time.perf_counter()
+            for number in some:
+                self.received.setdefault(self._names[number - 1], now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,7 @@ def drive(servers: Servers, documents: Sequence[Document], rate: float, extra: S
             sent |= {each.request_id: now for each in some if each.outcome}
             place = due
             time.sleep(TICK_SECONDS)
-        _await(subscriber, {*sent, *(each.request_id for each in extra)})
+        _await(subscriber, sender, {*sent, *(each.request_id for each in extra)})
     counted = {name: at for name, at in sent.items() if at - began > LEAD_IN_SECONDS}
     return Waits(
         [subscriber.arrived[name] - at for name, at in counted.items()],
@@ -156,11 +158,11 @@ def drive(servers: Servers, documents: Sequence[Document], rate: float, extra: S
     )
 
 
-def _await(subscriber: Subscriber, names: set[str]) -> None:
+def _await(subscriber: Subscriber, sender: Sender, names: set[str]) -> None:
     end = time.monotonic() + PATIENCE_SECONDS
     while missing := names.difference(list(subscriber.arrived)):
-        if subscriber.failure is not None:
-            raise subscriber.failure
+        if failure := subscriber.failure or sender.failure:
+            raise failure
         if time.monotonic() > end:
             raise Failed(f"{len(missing)} outcome alerts did not come")
         time.sleep(0.1)
