@@ -16,7 +16,7 @@ from functools import partial
 from chfw_sr.portions import portions
 
 from .batches import Batch, Settled
-from .loops import Backoff, nothing, see_through, unless
+from .loops import Backoff, Interruptible, nothing, see_through
 from .observer import Loop, Observer, Unobserved
 from .ports import Consumer, Unavailable
 from .processor import Processor
@@ -59,22 +59,23 @@ async def consume(
     taking = Backoff("processing", Loop.CONSUMER, stop, observer)
     ahead = _Ahead(batch)
     settler = _Settler(consumer, processor, ahead, stop, done, before, observer)
-    settling = asyncio.create_task(settler.run())
+    settling, stopping = asyncio.create_task(settler.run()), asyncio.create_task(stop.wait())
+    interruptible = Interruptible(settling, stopping)
 
     async def spare_time() -> None:
         if not settler.leaves_time.is_set():
-            await unless(stop, settler.leaves_time.wait(), settling)
+            await interruptible.wait_for(settler.leaves_time.wait())
 
     try:
         while not stop.is_set():
             await spare_time()
             if not ahead.room:
-                await unless(stop, ahead.has_room(), settling)
+                await interruptible.wait_for(ahead.has_room())
                 continue
             settler.others_wait(True)
             try:
                 received = consumer.receive(min(ahead.room, TOGETHER), wait_seconds)
-                deliveries = await unless(stop, received, settling) or ()
+                deliveries = await interruptible.wait_for(received) or ()
             except Unavailable as error:
                 await receiving.pause(error)
                 continue
@@ -89,11 +90,13 @@ async def consume(
                 if taken is None:
                     break
                 await ahead.put(taken)
+                await asyncio.sleep(0)  # it is settled at once, unless another batch is
         ahead.end()
         await settling
     finally:
-        settling.cancel()
-        await asyncio.gather(settling, return_exceptions=True)
+        for task in (settling, stopping):
+            task.cancel()
+        await asyncio.gather(settling, stopping, return_exceptions=True)
 
 
 class _Ahead:

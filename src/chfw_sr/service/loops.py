@@ -84,31 +84,40 @@ class Backoff:
         self._observer.came_round(self._loop)
 
 
-async def unless(
-    stop: asyncio.Event, work: Awaitable[Result], beside: "asyncio.Future[Any] | None" = None
-) -> Result | None:
-    """Await `work`, or None if `stop` comes first; `work` is cancelled then.
+class Interruptible:
+    """Awaits one thing after the other, and nothing any longer once something else has happened.
+
+    It makes no task of what it awaits, which would cost turns of the event loop each time.
 
     Args:
-        stop: set from outside.
-        work: what to wait for.
-        beside: goes on meanwhile; what it raises is raised at once.
+        ends: when one of them is done, what is awaited is cancelled.
     """
-    working = asyncio.ensure_future(work)
-    stopping = asyncio.ensure_future(stop.wait())
-    try:
-        while not (working.done() or stopping.done()):
-            awaited: set[asyncio.Future[Any]] = {working, stopping}
-            if beside is not None and not beside.done():
-                awaited.add(beside)
-            await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
-            if beside is not None and beside.done():
-                beside.result()
-        return working.result() if working.done() else None
-    finally:
-        for task in (working, stopping):
-            task.cancel()
-        await asyncio.gather(working, stopping, return_exceptions=True)
+
+    def __init__(self, *ends: "asyncio.Future[Any]") -> None:
+        self._ends = ends
+        self._awaiting: asyncio.Timeout | None = None
+        for each in ends:
+            each.add_done_callback(self._interrupt)
+
+    async def wait_for(self, work: Awaitable[Result]) -> Result | None:
+        """Await `work`; None if something else came before it, and what that has raised is raised."""
+        self._awaiting = until = asyncio.timeout(0 if any(each.done() for each in self._ends) else None)
+        try:
+            async with until:
+                return await work
+        except TimeoutError:
+            if not until.expired():
+                raise
+        finally:
+            self._awaiting = None
+        for each in self._ends:
+            if each.done():
+                each.result()
+        return None
+
+    def _interrupt(self, _ended: "asyncio.Future[Any]") -> None:
+        if self._awaiting is not None and self._awaiting.when() is None:
+            self._awaiting.reschedule(asyncio.get_running_loop().time())
 
 
 async def see_through(work: Callable[[], Awaitable[Result]], backoff: Backoff, stop: asyncio.Event) -> Result | None:

@@ -126,7 +126,7 @@ class SqlRegister:
                     await importing.take(chunk)
             with database.guard():
                 counted = await importing.end(Cause(at))
-                await connection.commit()
+                await database.dialect.commit(connection)
         return counted
 
 

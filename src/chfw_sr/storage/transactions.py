@@ -1,8 +1,9 @@
 """Transactions: one that reads, one that writes, and the errors of both in the service's words."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager
 from functools import partial
+from types import TracebackType
 from typing import Any, TypeVar
 
 from sqlalchemy import Executable, Table
@@ -13,9 +14,30 @@ from chfw_sr.service.ports import Unavailable
 
 from .dialects import SqlDialect, Step, Ways
 from .fresh import Fresh
+from .kept import Kept
 from .witnesses import Witnesses
 
 Result = TypeVar("Result")
+
+
+class _Guard:
+    """Turns errors of the database into the service's words; one for everybody, since it remembers nothing.
+
+    Args:
+        dialect: tells errors apart.
+    """
+
+    def __init__(self, dialect: SqlDialect) -> None:
+        self._dialect = dialect
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, Exception) and (self._dialect.is_transient(error) or self._dialect.is_duplicate(error)):
+            cause = error.orig if isinstance(error, DBAPIError) else error
+            raise Unavailable(f"the database is busy or away: {cause}") from error
 
 
 class Database:
@@ -33,48 +55,49 @@ class Database:
         self.fresh = fresh
         self.known_lanes: set[str] = set()  # lanes are never deleted: what was there once need not be put in again
         self.witnesses = Witnesses()
+        self._guard = _Guard(dialect)
         self._reader = engine.execution_options(**dialect.reading)
         self._glancer = engine.execution_options(**dialect.glancing)
-        self._writer = engine.execution_options(**dialect.writing)
-        self._limited = {ways: dialect.limited(engine, ways) for ways in (Ways.PROBING, Ways.MATCHING)}
+        self._writers = {ways: Kept(engine.execution_options(**dialect.writing(ways)), dialect) for ways in Ways}
+        limited = {ways: dialect.limited(engine, ways) for ways in (Ways.PROBING, Ways.MATCHING)}
+        self._at_once = {ways: Kept(each, dialect) for ways, each in limited.items()}
+        self._engines = tuple(dict.fromkeys((engine, *limited.values())))
 
     @property
     def engines(self) -> Sequence[AsyncEngine]:
         """Every engine that statements go through."""
-        return tuple(dict.fromkeys((self.engine, *self._limited.values())))
+        return self._engines
 
     async def dispose(self) -> None:
         """Give up all connections, but for those that are being used."""
+        for kept in (*self._writers.values(), *self._at_once.values()):
+            await kept.let_go()
         for engine in self.engines:
             await engine.dispose()
 
-    @contextmanager
-    def guard(self) -> Iterator[None]:
+    def guard(self) -> AbstractContextManager[None]:
         """Turn the errors of a database that is busy or away, and of a lost race, into `Unavailable`."""
-        try:
-            yield
-        except Exception as error:
-            if self.dialect.is_transient(error) or self.dialect.is_duplicate(error):
-                cause = error.orig if isinstance(error, DBAPIError) else error
-                raise Unavailable(f"the database is busy or away: {cause}") from error
-            raise
+        return self._guard
 
     @asynccontextmanager
     async def transaction(self, ways: Ways = Ways.ANY) -> AsyncIterator[AsyncConnection]:
         """Open a transaction that writes; whoever opens it commits. Errors within are not translated."""
+        writers = self._writers[ways]
         with self.guard():
-            connection, _ = await self._started(self._writer, partial(self.dialect.begin, ways=ways))
+            connection, _ = await self._started(writers, self.dialect.begin)
         try:
             yield connection
-        finally:
+        except BaseException:
             await connection.close()
+            raise
+        await writers.give_back(connection)
 
     async def _started(
-        self, engine: AsyncEngine, start: Callable[[AsyncConnection], Awaitable[Result]]
+        self, kept: Kept, start: Callable[[AsyncConnection], Awaitable[Result]]
     ) -> tuple[AsyncConnection, Result]:
         """Start; once more with a new connection if a server that was restarted meanwhile does not know the first."""
         for is_last in (False, True):
-            connection = await engine.connect()
+            connection = await kept.take()
             try:
                 return connection, await start(connection)
             except BaseException as error:
@@ -89,12 +112,12 @@ class Database:
         """Write in one go: committed at the end, unless an exception is raised.
 
         Args:
-            ways: see `SqlDialect.begin`.
+            ways: see `SqlDialect.writing`.
         """
         async with self.transaction(ways) as connection:
             with self.guard():
                 yield connection
-                await connection.commit()
+                await self.dialect.commit(connection)
 
     async def at_once(self, ways: Ways, steps: tuple[Step, ...], parameters: Mapping[str, Any]) -> Sequence[Any]:
         """Carry out steps as a transaction of their own; see `SqlDialect.at_once`.
@@ -104,8 +127,9 @@ class Database:
         """
         with self.guard():
             carry_out = partial(self.dialect.at_once, steps=steps, parameters=parameters)
-            connection, rows = await self._started(self._limited[ways], carry_out)
-            await connection.close()
+            kept = self._at_once[ways]
+            connection, rows = await self._started(kept, carry_out)
+            await kept.give_back(connection)
         return rows
 
     async def sweep(self, *targets: Table) -> None:

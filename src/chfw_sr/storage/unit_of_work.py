@@ -4,8 +4,8 @@ What was asked for is kept, and what is changed is changed there; the database i
 that is not known, and before the commit. So the order in which requests are decided costs no statements.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
 
@@ -225,7 +225,7 @@ class SqlUnitOfWork:
             if self._inbox.unfinished:
                 raise RuntimeError("a claim was not finished: nobody could answer its repeat")
             await self._write()
-            await self._connection.commit()
+            await self._database.dialect.commit(self._connection)
             self._database.known_lanes |= self._new_lanes
             self._database.fresh.keep(self._enqueued)
             self._over = True
@@ -238,11 +238,9 @@ class SqlUnitOfWork:
         if self._over:
             raise RuntimeError("this unit of work is over")
 
-    @contextmanager
-    def _open(self) -> Iterator[None]:
+    def _open(self) -> AbstractContextManager[None]:
         self._check()
-        with self._database.guard():
-            yield
+        return self._database.guard()
 
     def end(self) -> None:
         """Refuse whatever comes from now on."""

@@ -31,8 +31,8 @@ class SqlDialect(ABC):
     glancing: ClassVar[Mapping[str, object]]
     """Execution options of a single statement that only reads."""
 
-    writing: ClassVar[Mapping[str, object]]
-    """Execution options of a transaction that writes."""
+    kept: ClassVar[int]
+    """How many connections each kind of work may keep between two uses."""
 
     single_writer: ClassVar[bool]
     """Whether a transaction that writes has the whole database to itself, so that nothing needs a lock."""
@@ -208,13 +208,24 @@ class SqlDialect(ABC):
         """
 
     @abstractmethod
-    async def begin(self, connection: AsyncConnection, ways: Ways = Ways.ANY) -> None:
-        """Begin the transaction now, not with the first statement; fails if the server is away.
+    def writing(self, ways: Ways) -> Mapping[str, object]:
+        """Give the execution options of a transaction that writes.
 
         Args:
-            connection: not in a transaction.
-            ways: how statements may find their rows.
+            ways: how its statements may find their rows.
         """
+
+    @abstractmethod
+    def is_good(self, connection: AsyncConnection) -> bool:
+        """Tell whether a connection that was kept may be used again, as far as can be told from this end."""
+
+    async def begin(self, connection: AsyncConnection) -> None:
+        """Begin the transaction now, not with the first statement; fails if the server is away."""
+        await connection.begin()
+
+    async def commit(self, connection: AsyncConnection) -> None:
+        """Commit the transaction."""
+        await connection.commit()
 
     @abstractmethod
     async def plan_anew(self, connection: AsyncConnection) -> None:

@@ -2,8 +2,12 @@
 
 SQLAlchemy takes a connection for one that commits each statement by itself, and its events tell when to say what. So a
 transaction begins when it is opened, with one word to the server, and statements that go past SQLAlchemy belong to it.
+
+`begin` and `commit` say it without a way through SQLAlchemy's greenlet; what SQLAlchemy is told then says nothing more.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import asyncpg
@@ -25,10 +29,13 @@ def _check(adapted: Any, _record: object, _proxy: object) -> None:
     Raises:
         DisconnectionError: to which SQLAlchemy's answer is another connection.
     """
-    if adapted.driver_connection.is_closed():
-        raise exc.DisconnectionError("the server closed the connection")
-    if adapted.driver_connection.is_in_transaction():
-        raise exc.DisconnectionError("it was left amid a transaction")
+    if not is_free(adapted.driver_connection):
+        raise exc.DisconnectionError("the server closed the connection, or it was left amid a transaction")
+
+
+def is_free(driver: "asyncpg.Connection[Any]") -> bool:
+    """Tell whether a connection may be used for something new."""
+    return not driver.is_closed() and not driver.is_in_transaction()
 
 
 def driver_of(connection: Connection) -> "asyncpg.Connection[Any]":
@@ -38,20 +45,41 @@ def driver_of(connection: Connection) -> "asyncpg.Connection[Any]":
     return driver
 
 
-def _begin(connection: Connection) -> None:
-    statement = connection.get_execution_options().get("chfw_begin")
-    if statement:
-        _say(connection, statement)
+async def begin(connection: Connection) -> None:
+    """Begin the transaction of which the connection's options tell."""
+    driver, statement = driver_of(connection), connection.get_execution_options()["chfw_begin"]
+    with _ended_with(driver):
+        await driver.execute(statement)
+    connection.begin()
 
 
-def _commit(connection: Connection) -> None:
-    """Commit; the server rolls a transaction back in which a statement had failed, and says so in passing.
+async def commit(connection: Connection) -> None:
+    """Commit; see `_check_commit`."""
+    driver = driver_of(connection)
+    with _ended_with(driver):
+        _check_commit(await driver.execute("COMMIT"))
+    connection.commit()
+
+
+def _check_commit(said: str) -> None:
+    """Look at the server's word: it rolls a transaction back in which a statement had failed, and says so in passing.
 
     Raises:
         RuntimeError: if it did: whoever passed over a failure must not take this for done.
     """
-    if driver_of(connection).is_in_transaction() and (done := _say(connection, "COMMIT")) != "COMMIT":
-        raise RuntimeError(f"a transaction in which a statement had failed was committed: {done}")
+    if said != "COMMIT":
+        raise RuntimeError(f"a transaction in which a statement had failed was committed: {said}")
+
+
+def _begin(connection: Connection) -> None:
+    statement = connection.get_execution_options().get("chfw_begin")
+    if statement and not driver_of(connection).is_in_transaction():
+        _say(connection, statement)
+
+
+def _commit(connection: Connection) -> None:
+    if driver_of(connection).is_in_transaction():
+        _check_commit(_say(connection, "COMMIT"))
 
 
 def _roll_back(connection: Connection) -> None:
@@ -70,9 +98,16 @@ def _roll_back(connection: Connection) -> None:
 def _say(connection: Connection, statement: str) -> str:
     """Have the driver send text to the server as it is, and wait for its word, in SQLAlchemy's greenlet."""
     adapted: Any = connection.connection.dbapi_connection
-    try:
+    with _ended_with(driver_of(connection)):
         said: str = adapted.run_async(lambda driver: driver.execute(statement))
-    except asyncpg.InternalClientError:  # the server has just said that it ends the connection, and has not yet done so
-        driver_of(connection).terminate()
-        raise
     return said
+
+
+@contextmanager
+def _ended_with(driver: "asyncpg.Connection[Any]") -> Iterator[None]:
+    """End a connection of which the server has just said that it ends it, and has not yet done so."""
+    try:
+        yield
+    except asyncpg.InternalClientError:
+        driver.terminate()
+        raise

@@ -35,6 +35,7 @@ from sqlalchemy.sql.expression import ColumnClause
 
 from chfw_sr.storage.columns import Instant
 
+from . import conversation
 from .base import SqlDialect
 from .combined import (
     BLOCK,
@@ -47,7 +48,7 @@ from .combined import (
     take_steps,
     together,
 )
-from .conversation import attend, driver_of
+from .conversation import attend, driver_of, is_free
 from .prepared import Prepared, Together
 from .terms import Columns, Modification, Question, Rows, Step, Upsert, Ways, encode, original_of, places
 
@@ -93,7 +94,7 @@ class PostgreSQL(SqlDialect):
 
     reading: ClassVar[Mapping[str, object]] = {"chfw_begin": "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"}
     glancing: ClassVar[Mapping[str, object]] = {"chfw_begin": ""}
-    writing: ClassVar[Mapping[str, object]] = {"chfw_begin": _BEGIN}
+    kept: ClassVar[int] = 2
     single_writer: ClassVar[bool] = False
 
     _types: Dialect = postgresql.asyncpg.dialect()  # type: ignore[no-untyped-call]
@@ -162,7 +163,9 @@ class PostgreSQL(SqlDialect):
     def giving(
         self, name: str, columns: Sequence[ColumnClause[Any]], data: Sequence[Sequence[Any]]
     ) -> Mapping[str, Any]:
-        """Give an array a column."""
+        """Give an array a column, and nothing if there are no rows: an array that is not given is NULL."""
+        if not data:
+            return {}
         return {f"{name}_{one.name}": array for one, array in zip(columns, _turned(columns, data), strict=True)}
 
     def rows(self, name: str, columns: Sequence[ColumnClause[Any]], data: Sequence[Sequence[Any]]) -> FromClause:
@@ -235,11 +238,21 @@ class PostgreSQL(SqlDialect):
         version: Select[Any] = select(literal_column("seen.xmin")).select_from(seen).where(*same)
         return literal_column(f"{target.name}.xmin") == version.correlate(target).scalar_subquery()
 
-    async def begin(self, connection: AsyncConnection, ways: Ways = Ways.ANY) -> None:
+    def writing(self, ways: Ways) -> Mapping[str, object]:
+        """Say the ways to the server together with BEGIN."""
+        return {"chfw_begin": _BEGINNINGS.get(ways, _BEGIN)}
+
+    def is_good(self, connection: AsyncConnection) -> bool:
+        """Ask the driver."""
+        return not connection.invalidated and is_free(driver_of(_beneath(connection)))
+
+    async def begin(self, connection: AsyncConnection) -> None:
         """Say so to the server."""
-        if ways is not Ways.ANY:
-            await connection.execution_options(chfw_begin=_BEGINNINGS[ways])
-        await connection.begin()
+        await conversation.begin(_beneath(connection))
+
+    async def commit(self, connection: AsyncConnection) -> None:
+        """Say so to the server."""
+        await conversation.commit(_beneath(connection))
 
     async def plan_anew(self, connection: AsyncConnection) -> None:
         """Have every statement planned for its values; by itself the server would soon take a kept plan for cheaper."""
@@ -291,6 +304,8 @@ class PostgreSQL(SqlDialect):
 
     def _giving_rows(self, target: Table, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Mapping[str, Any]:
         """Give the parameters that are a table's rows."""
+        if not rows:
+            return {}
         return self.giving(target.name, [target.c[name] for name in columns], rows)
 
     def locking_keys(self, keys: Select[Any]) -> Select[Any]:

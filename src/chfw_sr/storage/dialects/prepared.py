@@ -19,13 +19,14 @@ Statement: TypeAlias = Select[Any] | UpdateBase
 Code = Callable[[Any], Any]
 
 _PLAIN: Final = object()
+_ARRAYS: Final = (ARRAY, postgresql.ARRAY)
 
 
 class Prepared:
     """A statement with its parameters' order and its rows' form.
 
     Args:
-        statement: built once; every parameter without a value is given each time.
+        statement: built once; every parameter without a value is given each time, but for arrays, which are NULL then.
         dialect: asyncpg's.
 
     Attributes:
@@ -43,11 +44,12 @@ class Prepared:
         expanded = compiled.construct_expanded_state(dict.fromkeys(given))
         names: Sequence[str] = expanded.positiontup or ()
         self.sql = expanded.statement
-        self._given = [
-            (place, name, _writer(compiled.binds[name].type, dialect))
+        self._places = {
+            name: (place, _writer(compiled.binds[name].type, dialect))
             for place, name in enumerate(names)
             if name in given
-        ]
+        }
+        self._needed = frozenset(name for name in self._places if not isinstance(compiled.binds[name].type, _ARRAYS))
         self._arguments = [expanded.parameters[name] for name in names]
         for place, name in enumerate(names):
             bind = compiled.binds.get(name)  # of one of several values that were made of one there is none
@@ -63,12 +65,18 @@ class Prepared:
         """Give the driver's arguments, in order.
 
         Args:
-            parameters: at least all that have no value of their own.
+            parameters: at least all that have no value of their own, but for arrays; there may be others.
+
+        Raises:
+            KeyError: if one is not given.
         """
+        if not self._needed <= parameters.keys():
+            raise KeyError(*sorted(self._needed - parameters.keys()))
         arguments = self._arguments.copy()
-        for place, name, write in self._given:
-            value = parameters[name]
-            arguments[place] = value if write is None else write(value)
+        for name, value in parameters.items():
+            if (known := self._places.get(name)) is not None:
+                place, write = known
+                arguments[place] = value if write is None else write(value)
         return arguments
 
     def rows(self, records: Iterable[Sequence[Any]]) -> list[Any]:
@@ -123,7 +131,7 @@ def _rows_of(names: Sequence[str]) -> Code:
 
 def _writer(kind: TypeEngine[Any], dialect: Dialect) -> Code | None:
     """Give what turns a value into what the driver takes; None if that is the same."""
-    if not isinstance(kind, ARRAY | postgresql.ARRAY):
+    if not isinstance(kind, _ARRAYS):
         return kind.dialect_impl(dialect).bind_processor(dialect)
     write = kind.item_type.dialect_impl(dialect).bind_processor(dialect)
     if write is None:

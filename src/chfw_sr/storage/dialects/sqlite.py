@@ -51,7 +51,7 @@ class SQLite(SqlDialect):
 
     reading: ClassVar[Mapping[str, object]] = {"chfw_begin": "BEGIN"}
     glancing: ClassVar[Mapping[str, object]] = reading
-    writing: ClassVar[Mapping[str, object]] = {"chfw_begin": "BEGIN IMMEDIATE"}
+    kept: ClassVar[int] = 0  # one in memory has a single connection; and to have one costs little beside a statement
     single_writer: ClassVar[bool] = True
 
     _types: Dialect = sqlite.dialect()
@@ -191,9 +191,13 @@ class SQLite(SqlDialect):
         """Say yes: this is the only writer."""
         return true()
 
-    async def begin(self, connection: AsyncConnection, ways: Ways = Ways.ANY) -> None:  # noqa: ARG002 - the port's
+    def writing(self, ways: Ways) -> Mapping[str, object]:  # noqa: ARG002 - the port's
         """Wait for the turn to write."""
-        await connection.begin()
+        return {"chfw_begin": "BEGIN IMMEDIATE"}
+
+    def is_good(self, connection: AsyncConnection) -> bool:  # noqa: ARG002 - the port's
+        """Say yes: there is nobody at the other end."""
+        return True
 
     async def plan_anew(self, connection: AsyncConnection) -> None:
         """Do nothing: a plan does not depend on values."""
