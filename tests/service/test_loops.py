@@ -61,6 +61,28 @@ async def test_the_relay_is_woken_by_new_messages(stop) -> None:
     assert relay.script == []
 
 
+@pytest.mark.parametrize(("claimed", "waits"), [(2, True), (3, False), (10, False)])
+async def test_a_relay_that_found_few_looks_again_when_it_is_woken_and_any_other_at_once(
+    stop, monkeypatch, claimed: int, waits: bool
+) -> None:
+    monkeypatch.setattr(loops, "AGAIN_SECONDS", 3600.0)
+    wake = asyncio.Event()
+    relay = FakeRelay(claimed, 0, 0, stop=stop, last=1)
+    relaying = asyncio.create_task(relayed(relay, stop, wake))
+    await asyncio.wait_for(relay.looked.wait(), PATIENCE_SECONDS)
+    assert (len(relay.script) == 2) is waits
+    wake.set()
+    await relaying
+    assert relay.script == []
+
+
+async def test_a_relay_that_found_few_looks_again_by_itself_before_it_rests(stop, monkeypatch) -> None:
+    monkeypatch.setattr(loops, "AGAIN_SECONDS", 0.0)
+    relay = FakeRelay(1, 1, 0, 0, stop=stop, last=1)
+    await relayed(relay, stop)
+    assert relay.script == []
+
+
 async def test_an_idle_relay_looks_again_by_itself(stop) -> None:
     relay = FakeRelay(0, 0, 0, 0, stop=stop, last=1)
     await relayed(relay, stop, idle_seconds=0)

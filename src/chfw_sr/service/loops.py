@@ -21,6 +21,12 @@ logger = logging.getLogger(__name__)
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 30.0
 
+FEW = 0.25
+"""Of what a relay may claim at once: after fewer it has most likely got all that there was."""
+
+AGAIN_SECONDS = 0.025
+"""After which a relay that got few looks for what others have put in meanwhile; under load it is woken sooner."""
+
 Result = TypeVar("Result")
 
 Chore = Callable[[], Awaitable[bool]]
@@ -145,6 +151,9 @@ async def relay(
 ) -> None:
     """Empty the outbox whenever there is something in it, until `stop` is set.
 
+    A relay that found something looks again, for what was in a lane that it held itself may be another process's, whose
+    relay has passed over it.
+
     Args:
         relay: what does it.
         wake: set when something was put in.
@@ -156,7 +165,10 @@ async def relay(
 
     async def chore() -> bool:
         wake.clear()
-        return bool(await relay.step())
+        claimed = await relay.step()
+        if 0 < claimed < FEW * relay.batch:
+            await until(wake, AGAIN_SECONDS)
+        return bool(claimed)
 
     what = "publishing" if loop is Loop.RELAY else str(loop)
     async with _calling(wake, stop):
