@@ -205,6 +205,13 @@ async def three_taken_in(consumer, processor, stop, **options) -> list[str]:
     return done
 
 
+@pytest.fixture
+def one_by_one(monkeypatch) -> None:
+    """Have no more than one message received at once, so that more may lie ready behind each."""
+    monkeypatch.setattr(consuming, "TOGETHER", 1)
+
+
+@pytest.mark.usefixtures("one_by_one")
 async def test_what_comes_while_a_batch_is_settled_is_taken_in_and_is_the_next_batch(stop) -> None:
     consumer, processor = FakeConsumer(batch(1), batch(2), batch(3)), SlowProcessor()
     assert await three_taken_in(consumer, processor, stop) == ["take 1", "begin 1", "take 2", "take 3"]
@@ -213,17 +220,33 @@ async def test_what_comes_while_a_batch_is_settled_is_taken_in_and_is_the_next_b
     assert consumer.acknowledged == [batch(1), batch(2, 3)]
 
 
+@pytest.mark.usefixtures("one_by_one")
 async def test_no_more_is_taken_in_ahead_than_one_transaction_may_have(stop) -> None:
     consumer, processor = FakeConsumer(*([each] for each in long_batch(1, 1, 1, 1))), SlowProcessor()
     assert await three_taken_in(consumer, processor, stop, batch=2) == ["take 1", "begin 1", "take 2", "take 3"]
     assert [tags(each) for each in consumer.acknowledged] == ["1", "2 3", "4"]
 
 
+@pytest.mark.usefixtures("one_by_one")
 async def test_octets_that_do_not_fit_wait_for_the_next_transaction(stop, monkeypatch) -> None:
     monkeypatch.setattr(consuming, "PORTION_OCTETS", 10)
     consumer, processor = FakeConsumer(*([each] for each in long_batch(1, 6, 5, 30))), SlowProcessor()
     await three_taken_in(consumer, processor, stop)
     assert [tags(each) for each in consumer.acknowledged] == ["1", "2", "3", "4"]
+
+
+async def test_what_comes_when_all_was_taken_in_waits_for_the_next_time_that_is_left(stop) -> None:
+    consumer, processor = FakeConsumer(batch(1), batch(2), batch(3)), SlowProcessor()
+    processor.may_decide.set()
+    async with asyncio.timeout(PATIENCE_SECONDS), asyncio.TaskGroup() as group:
+        group.create_task(consumed_by(consumer, processor, stop))
+        await processor.taken_in(2)
+        await idle_turns()
+        assert processor.order == ["take 1", "begin 1", "take 2"]
+        processor.may_settle.set()
+        await consumer.waiting.wait()
+        stop.set()
+    assert consumer.acknowledged == [batch(1), batch(2), batch(3)]
 
 
 async def test_while_a_batch_is_decided_nothing_is_taken_in(stop) -> None:
@@ -277,7 +300,8 @@ async def test_a_loop_that_is_cancelled_cuts_short_what_it_settles(stop) -> None
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-async def test_a_defect_that_comes_late_ends_a_loop_that_waits_for_messages(stop) -> None:
+async def test_a_defect_that_comes_late_ends_a_loop_that_waits_for_messages(stop, monkeypatch) -> None:
+    monkeypatch.setattr(consuming, "TOGETHER", 1)  # so more may lie ready
     consumer = FakeConsumer(batch(1))
 
     async def process(deliveries):

@@ -5,7 +5,8 @@ settled: so a request waits for one settlement besides its own, and its document
 
 Taking in keeps the event loop busy. It is done while the database has the word for long: when it is asked for all that
 a batch is about, and may have to wait for another process's locks, and when it commits. Amid the decisions it would
-hold them up, and with them whoever waits for the locks of this batch.
+hold them up, and with them whoever waits for the locks of this batch. Once all that has come by then is taken in, the
+rest of that time is not used: each message by itself would be handed to a thread and back, which costs more than it.
 """
 
 import asyncio
@@ -74,7 +75,8 @@ async def consume(
                 continue
             settler.others_wait(True)
             try:
-                received = consumer.receive(min(ahead.room, TOGETHER), wait_seconds)
+                asked = min(ahead.room, TOGETHER)
+                received = consumer.receive(asked, wait_seconds)
                 deliveries = await interruptible.wait_for(received) or ()
             except Unavailable as error:
                 await receiving.pause(error)
@@ -84,13 +86,16 @@ async def consume(
             receiving.succeeded()
             if deliveries:
                 await spare_time()
+            is_all = len(deliveries) < asked
             for portion in portions(deliveries, PORTION_OCTETS, lambda each: len(each.octets)):
                 observer.came_round(Loop.CONSUMER)
                 taken = await see_through(partial(processor.take, portion), taking, stop)
                 if taken is None:
                     break
                 await ahead.put(taken)
-                await asyncio.sleep(0)  # it is settled at once, unless another batch is
+            if is_all:
+                settler.take_time_back()
+            await asyncio.sleep(0)  # what was taken in is settled at once, unless another batch is
         ahead.end()
         await settling
     finally:
@@ -209,6 +214,11 @@ class _Settler:
         if waits:
             self.leaves_time.set()
         else:
+            self.leaves_time.clear()
+
+    def take_time_back(self) -> None:
+        """Learn that others have no use for the time that was left to them."""
+        if self._is_busy:
             self.leaves_time.clear()
 
     async def run(self) -> None:
