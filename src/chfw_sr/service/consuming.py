@@ -84,16 +84,14 @@ async def consume(
             finally:
                 settler.others_wait(False)
             receiving.succeeded()
-            if deliveries:
-                await spare_time()
-            is_all = len(deliveries) < asked
+            await spare_time()
             for portion in portions(deliveries, PORTION_OCTETS, lambda each: len(each.octets)):
                 observer.came_round(Loop.CONSUMER)
                 taken = await see_through(partial(processor.take, portion), taking, stop)
                 if taken is None:
                     break
                 await ahead.put(taken)
-            if is_all:
+            if len(deliveries) < asked:
                 settler.take_time_back()
             await asyncio.sleep(0)  # what was taken in is settled at once, unless another batch is
         ahead.end()
