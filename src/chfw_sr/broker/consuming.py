@@ -99,12 +99,10 @@ class Subscription(ABC, Generic[Connection]):
         """See `QueueConsumer.receive`. Nothing is taken before the wait is over."""
         while True:
             await self._first()
-            try:
-                async with asyncio.timeout(wait_seconds):
-                    while self.ended is None and len(self._waiting) < limit and not self._exhausted():
-                        await self._change()
-            except TimeoutError:
-                pass
+            if wait_seconds > 0:
+                await self._more(limit, wait_seconds)
+            elif len(self._waiting) < limit:
+                await asyncio.sleep(0)  # what has come to the socket meanwhile
             if self._waiting:  # else it was lost, or a concurrent call was faster
                 # They are in order of tag; what was delivered before is older than whatever was not, so it goes first.
                 again = (each for each in self._waiting.values() if each.redelivered)
@@ -120,6 +118,14 @@ class Subscription(ABC, Generic[Connection]):
             if self.ended is not None:
                 raise Unavailable(self.ended)
             await self._change()
+
+    async def _more(self, limit: int, wait_seconds: float) -> None:
+        try:
+            async with asyncio.timeout(wait_seconds):
+                while self.ended is None and len(self._waiting) < limit and not self._exhausted():
+                    await self._change()
+        except TimeoutError:
+            pass
 
     async def _change(self) -> None:
         self._changed.clear()

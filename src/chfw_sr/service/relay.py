@@ -81,9 +81,13 @@ class Relay:
         now = self._clock.now()
         mail = self._digests.patience(now) if self._digests else None
         claimed = await self._store.outbox.claim(token, self._batch, now, self._lease_seconds, mail=mail)
+        is_full = len(claimed) == self._batch
+        if claimed and not is_full and not self._under_way:
+            await self._deliver(token, claimed)
+            return len(claimed)
         if claimed:
             self._under_way.add(asyncio.create_task(self._deliver(token, claimed)))
-        await self._land(self._claims - 1 if len(claimed) == self._batch else 0)
+        await self._land(self._claims - 1 if is_full else 0)
         return len(claimed)
 
     async def finish(self) -> None:
