@@ -152,6 +152,65 @@ async def test_a_defect_of_the_clock_is_loud(stop) -> None:
         await ticked(FakeClockwork(ZeroDivisionError(), stop=stop), stop)
 
 
+# ------------------------------------------------------------------------------------------------------ interruptions
+
+
+@pytest.fixture
+async def end() -> "asyncio.Future[None]":
+    return asyncio.get_running_loop().create_future()
+
+
+async def test_what_is_awaited_gives_its_result_while_nothing_has_ended(end) -> None:
+    interruptible = loops.Interruptible(end)
+    assert await interruptible.wait_for(asyncio.sleep(0, "first")) == "first"
+    assert await interruptible.wait_for(asyncio.sleep(0, "second")) == "second"
+
+
+async def test_what_is_awaited_is_cancelled_when_something_ends(end) -> None:
+    other = asyncio.get_running_loop().create_future()
+    work = asyncio.get_running_loop().create_future()
+    waiting = asyncio.create_task(loops.Interruptible(other, end).wait_for(work))
+    await asyncio.sleep(0)
+    end.set_result(None)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        assert await waiting is None
+    assert work.cancelled()
+    assert not other.done()
+
+
+async def test_nothing_is_waited_for_when_something_has_ended_already(end) -> None:
+    interruptible = loops.Interruptible(end)
+    end.set_result(None)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        for _ in range(2):
+            assert await interruptible.wait_for(asyncio.Event().wait()) is None
+
+
+async def test_what_ended_by_a_defect_is_heard_of(end) -> None:
+    waiting = asyncio.create_task(loops.Interruptible(end).wait_for(asyncio.Event().wait()))
+    await asyncio.sleep(0)
+    end.set_exception(ZeroDivisionError())
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        with pytest.raises(ZeroDivisionError):
+            await waiting
+
+
+async def test_a_timeout_of_what_is_awaited_is_its_own(end) -> None:
+    async def too_slow() -> None:
+        raise TimeoutError("its own")
+
+    with pytest.raises(TimeoutError, match="its own"):
+        await loops.Interruptible(end).wait_for(too_slow())
+
+
+async def test_an_end_that_comes_when_nothing_is_awaited_does_no_harm(end) -> None:
+    interruptible = loops.Interruptible(end)
+    assert await interruptible.wait_for(asyncio.sleep(0, 1)) == 1
+    end.set_result(None)
+    await asyncio.sleep(0)
+    assert not asyncio.current_task().cancelling()
+
+
 # ------------------------------------------------------------------------------------------------------------ back-off
 
 

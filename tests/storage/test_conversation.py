@@ -26,14 +26,25 @@ async def store(postgresql_url: str) -> AsyncIterator[SqlStore]:
     await store.close()
 
 
-async def test_a_transaction_in_which_a_statement_failed_cannot_be_committed(store: SqlStore) -> None:
+@pytest.mark.parametrize("is_straight", [True, False])
+async def test_a_transaction_in_which_a_statement_failed_cannot_be_committed(
+    store: SqlStore, *, is_straight: bool
+) -> None:
     async with store.database.transaction() as connection:
         driver = (await connection.get_raw_connection()).driver_connection
         assert driver is not None
         with pytest.raises(asyncpg.UndefinedTableError):
             await driver.execute("SELECT 1 FROM no_such_table")
         with pytest.raises(RuntimeError, match="ROLLBACK"):
-            await connection.commit()
+            await (store.database.dialect.commit(connection) if is_straight else connection.commit())
+
+
+async def test_a_transaction_that_is_committed_through_sqlalchemy_is_committed(store: SqlStore) -> None:
+    async with store.database.transaction() as connection:
+        await (await connection.get_raw_connection()).driver_connection.execute("CREATE TABLE done (n int)")  # type: ignore[union-attr]
+        await connection.commit()
+    async with store.database.read() as connection:
+        assert (await connection.execute(text("SELECT to_regclass('done')"))).scalar_one() == "done"
 
 
 async def test_what_is_not_committed_is_undone(store: SqlStore) -> None:
@@ -240,6 +251,14 @@ async def test_values_go_and_come_as_through_sqlalchemy(store: SqlStore) -> None
     assert [tuple(row) for row in straight] == [tuple(row) for row in usual]
     assert [(row.at, row.detail, row.name) for row in straight] == [(at, detail, "ü") for at, detail in data]
     assert straight[0]._mapping["detail"] == {"é": [1, None]}
+
+
+async def test_an_array_that_is_not_given_is_null_and_anything_else_is_missed(store: SqlStore) -> None:
+    dialect = store.database.dialect
+    async with store.database.transaction() as connection:
+        assert await dialect.run(connection, everything, {**dialect.giving("given", GIVEN, []), "name": "ü"}) == []
+        with pytest.raises(KeyError, match="name"):
+            await dialect.run(connection, everything, dialect.giving("given", GIVEN, [(AT, None)]))
 
 
 async def test_what_is_read_straight_is_read_in_the_reading_transaction_too(store: SqlStore) -> None:
