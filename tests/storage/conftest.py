@@ -68,6 +68,14 @@ async def store(url: str) -> AsyncIterator[SqlStore]:
 
 
 @pytest.fixture
+async def postgresql_store(postgresql_url: str) -> AsyncIterator[SqlStore]:
+    """Give an empty store on PostgreSQL."""
+    store = create_store(postgresql_url)
+    yield store
+    await store.close()
+
+
+@pytest.fixture
 async def impatient(url: str) -> AsyncIterator[SqlStore]:
     """Give another store of the same database, which hardly waits for locks."""
     store = create_store(url, lock_timeout_ms=IMPATIENT_MS)

@@ -1,7 +1,6 @@
 """How transactions begin and end on PostgreSQL, and what becomes of connections on which something went wrong."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
@@ -20,10 +19,8 @@ PID = text("SELECT pg_backend_pid()")
 
 
 @pytest.fixture
-async def store(postgresql_url: str) -> AsyncIterator[SqlStore]:
-    store = create_store(postgresql_url)
-    yield store
-    await store.close()
+def store(postgresql_store: SqlStore) -> SqlStore:
+    return postgresql_store
 
 
 @pytest.mark.parametrize("is_straight", [True, False])

@@ -1,7 +1,6 @@
 """Connections that stay in hand: which one is used again, and which one is not."""
 
 from collections import Counter
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
 import asyncpg
@@ -10,24 +9,10 @@ from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chfw_sr.storage.dialects import Ways
-from chfw_sr.storage.store import SqlStore, create_store
+from chfw_sr.storage.store import SqlStore
 from tests.contract.makers import AT, post
 
 PID = text("SELECT pg_backend_pid()")
-
-
-@pytest.fixture
-async def store(url: str) -> AsyncIterator[SqlStore]:
-    store = create_store(url)
-    yield store
-    await store.close()
-
-
-@pytest.fixture
-async def postgresql_store(postgresql_url: str) -> AsyncIterator[SqlStore]:
-    store = create_store(postgresql_url)
-    yield store
-    await store.close()
 
 
 def checked_out(store: SqlStore) -> list[int]:

@@ -69,10 +69,8 @@ pytestmark = pytest.mark.postgresql
 
 
 @pytest.fixture
-async def store(postgresql_url: str) -> AsyncIterator[SqlStore]:
-    store = create_store(postgresql_url)
-    yield store
-    await store.close()
+def store(postgresql_store: SqlStore) -> SqlStore:
+    return postgresql_store
 
 
 @pytest.fixture
