@@ -54,7 +54,11 @@ async def begin(connection: Connection) -> None:
 
 
 async def commit(connection: Connection) -> None:
-    """Commit; see `_check_commit`."""
+    """Commit the transaction.
+
+    Raises:
+        RuntimeError: if the server rolled it back, because a statement in it had failed.
+    """
     driver = driver_of(connection)
     with _ended_with(driver):
         _check_commit(await driver.execute("COMMIT"))
