@@ -300,8 +300,8 @@ async def test_a_loop_that_is_cancelled_cuts_short_what_it_settles(stop) -> None
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-async def test_a_defect_that_comes_late_ends_a_loop_that_waits_for_messages(stop, monkeypatch) -> None:
-    monkeypatch.setattr(consuming, "TOGETHER", 1)  # so more may lie ready
+@pytest.mark.usefixtures("one_by_one")
+async def test_a_defect_that_comes_late_ends_a_loop_that_waits_for_messages(stop) -> None:
     consumer = FakeConsumer(batch(1))
 
     async def process(deliveries):

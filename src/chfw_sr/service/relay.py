@@ -82,11 +82,10 @@ class Relay:
         mail = self._digests.patience(now) if self._digests else None
         claimed = await self._store.outbox.claim(token, self._batch, now, self._lease_seconds, mail=mail)
         is_full = len(claimed) == self._batch
-        if claimed and not is_full and not self._under_way:
-            await self._deliver(token, claimed)
-            return len(claimed)
-        if claimed:
+        if claimed and (is_full or self._under_way):
             self._under_way.add(asyncio.create_task(self._deliver(token, claimed)))
+        elif claimed:
+            await self._deliver(token, claimed)
         await self._land(self._claims - 1 if is_full else 0)
         return len(claimed)
 

@@ -47,6 +47,9 @@ class Database:
         engine: where to connect.
         dialect: what is particular about it.
         fresh: keeps what was just put into the outbox.
+
+    Attributes:
+        engines: every engine that statements go through.
     """
 
     def __init__(self, engine: AsyncEngine, dialect: SqlDialect, fresh: Fresh) -> None:
@@ -61,12 +64,7 @@ class Database:
         self._writers = {ways: Kept(engine.execution_options(**dialect.writing(ways)), dialect) for ways in Ways}
         limited = {ways: dialect.limited(engine, ways) for ways in (Ways.PROBING, Ways.MATCHING)}
         self._at_once = {ways: Kept(each, dialect) for ways, each in limited.items()}
-        self._engines = tuple(dict.fromkeys((engine, *limited.values())))
-
-    @property
-    def engines(self) -> Sequence[AsyncEngine]:
-        """Every engine that statements go through."""
-        return self._engines
+        self.engines: Sequence[AsyncEngine] = tuple(dict.fromkeys((engine, *limited.values())))
 
     async def dispose(self) -> None:
         """Give up all connections, but for those that are being used."""
@@ -142,7 +140,7 @@ class Database:
         """Read as of one moment."""
         with self.guard():
             async with self._reader.connect() as connection:
-                await connection.begin()  # now, for a statement that goes straight to the driver begins nothing
+                await self.dialect.begin(connection)
                 yield connection
 
     async def glance(self, build: Callable[..., Executable]) -> Sequence[Any]:

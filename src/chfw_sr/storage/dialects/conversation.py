@@ -1,9 +1,8 @@
 """What is said to PostgreSQL when a transaction begins and ends.
 
-SQLAlchemy takes a connection for one that commits each statement by itself, and its events tell when to say what. So a
-transaction begins when it is opened, with one word to the server, and statements that go past SQLAlchemy belong to it.
-
-`begin` and `commit` say it without a way through SQLAlchemy's greenlet; what SQLAlchemy is told then says nothing more.
+SQLAlchemy takes a connection for one that commits each statement by itself. So a transaction begins when it is opened
+(`begin`), with one word to the server, and statements that go past SQLAlchemy belong to it. `commit` ends it likewise;
+what goes through SQLAlchemy, a commit or a rollback, says its word by an event.
 """
 
 from collections.abc import Iterator
@@ -16,9 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 
 def attend(engine: AsyncEngine) -> None:
-    """Begin and end the transactions of an engine that knows of none (`AUTOCOMMIT`)."""
+    """Check the connections of an engine, and end its transactions, of which it knows none (`AUTOCOMMIT`)."""
     event.listen(engine.sync_engine, "checkout", _check)
-    event.listen(engine.sync_engine, "begin", _begin)
     event.listen(engine.sync_engine, "commit", _commit)
     event.listen(engine.sync_engine, "rollback", _roll_back)
 
@@ -73,12 +71,6 @@ def _check_commit(said: str) -> None:
     """
     if said != "COMMIT":
         raise RuntimeError(f"a transaction in which a statement had failed was committed: {said}")
-
-
-def _begin(connection: Connection) -> None:
-    statement = connection.get_execution_options().get("chfw_begin")
-    if statement and not driver_of(connection).is_in_transaction():
-        _say(connection, statement)
 
 
 def _commit(connection: Connection) -> None:

@@ -93,7 +93,7 @@ class PostgreSQL(SqlDialect):
     """
 
     reading: ClassVar[Mapping[str, object]] = {"chfw_begin": "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"}
-    glancing: ClassVar[Mapping[str, object]] = {"chfw_begin": ""}
+    glancing: ClassVar[Mapping[str, object]] = {}
     kept: ClassVar[int] = 2
     single_writer: ClassVar[bool] = False
 
@@ -294,8 +294,9 @@ class PostgreSQL(SqlDialect):
             few = rows if len(rows) < _COPY_FROM else ()
             if rows and not few:
                 many.append((target, columns, rows))
-            is_needed = is_needed or bool(few)
-            given |= self._giving_rows(target, columns, few)
+            if few:
+                is_needed = True
+                given |= self._giving_rows(target, columns, few)
             tables.append((target, tuple(columns)))
         if is_needed:
             await self.run(connection, change_all, given, tuple(each.build for each in changes), *tables)
@@ -304,8 +305,6 @@ class PostgreSQL(SqlDialect):
 
     def _giving_rows(self, target: Table, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Mapping[str, Any]:
         """Give the parameters that are a table's rows."""
-        if not rows:
-            return {}
         return self.giving(target.name, [target.c[name] for name in columns], rows)
 
     def locking_keys(self, keys: Select[Any]) -> Select[Any]:
