@@ -2,6 +2,7 @@
 
     python -m benchmarks.by_turns before=/elsewhere/src now=src --rate 760
     python -m benchmarks.by_turns few=src,batch_size=100 many=src,batch_size=1000 --flood 12000 --processes 2
+    python -m benchmarks.by_turns before=/elsewhere/src now=src --reports 10
     python -m benchmarks.by_turns this=src that=src,python=/elsewhere/bin/python --rate 760
 
 Each kind is a name, a folder to import `chfw_sr` from, settings, and an interpreter, if it is to be another one. The
@@ -18,6 +19,7 @@ from pathlib import Path
 
 from .cpu import Cost
 from .figures import figure, percentile
+from .goals import REPORTED
 from .latency import LEAD_IN_SECONDS, drive
 from .load import audit, warm_up
 from .machine import use_memory
@@ -78,6 +80,22 @@ def flood(one: Site, count: int) -> Measured:
     return {**whole, **_used(done.cost, count)}
 
 
+def _measure(one: Site, given: argparse.Namespace) -> Measured:
+    if given.rate:
+        return at_rate(one, given.rate, given.seconds)
+    return flood(one, given.flood) if given.flood else reports(one, given.reports)
+
+
+def reports(one: Site, count: int) -> Measured:
+    """Measure how fast so many reports of 10,000 hubs become alerts, and what one costs."""
+    warm = one.mix.reports(1, REPORTED)
+    warm_up(one.product, warm)
+    audit(one.servers, warm)
+    done = one.once(one.mix.reports(count, REPORTED))
+    whole = {("alerts", "/s"): done.alerts / done.cost.wall, ("CPU an alert", "µs"): done.alert_us}
+    return {**whole, **{(f"{name}, CPU an alert", "µs"): cpu / done.alerts * 1e6 for name, cpu in done.cost.cpu.items()}}
+
+
 def _used(cost: Cost, requests: int) -> Measured:
     return {(f"{name}, CPU a request", "µs"): cpu / requests * 1e6 for name, cpu in cost.cpu.items()}
 
@@ -89,6 +107,7 @@ def main() -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--rate", type=float, help="requests a second, at even distances")
     what.add_argument("--flood", type=int, help="requests that lie ready")
+    what.add_argument("--reports", type=int, help="reports of 10,000 hubs that lie ready")
     parser.add_argument("--seconds", type=float, default=5.0, help="that are counted at a steady rate")
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--processes", type=int, default=1)
@@ -102,7 +121,7 @@ def main() -> None:
                 one.product.more, one.product.python = kind.settings, kind.python
                 one.product.variables = {"PYTHONPATH": str(kind.folder)}
                 with one.product.running(given.processes):
-                    measured = at_rate(one, given.rate, given.seconds) if given.rate else flood(one, given.flood)
+                    measured = _measure(one, given)
                 found[kind.name].append(measured)
                 say(
                     f"{kind.name}: "

@@ -236,8 +236,10 @@ async def test_a_list_that_is_sent_again_writes_what_differs(store: SqlStore, po
     listed[0], listed[position] = listed[position], listed[0]
     async with store.begin() as work:
         await work.apply(before, CAUSE)
+        await work.tell()
         with counting(store) as written:
             await work.apply([NominationsReplaced(C1, ALICE, tuple(listed))], CAUSE)
+            await work.tell()
         await work.commit()
     assert sum(written) == (2 if position else 0)
     assert (await facts(store, user=ALICE, campaign=C1, own_lists=True)).own_lists.preferred == tuple(listed)

@@ -6,6 +6,7 @@ then it is stored. So the relay, whenever it repeats itself, sends the same octe
 An alert to a User with e-mail is written once and stored for each of its channels: the same name, the same octets.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -14,9 +15,13 @@ from chfw_sr.messages import EUI, Alert
 from chfw_sr.quick import quick
 from chfw_sr.wire import Signer, write_alerts
 
-from .beside import beside
+from .beside import MUCH, beside
 from .mailing import NOBODY
 from .ports import Channels, MessageKind, OutboxMessage, UnitOfWork
+
+
+TOGETHER = 1_000
+"""Messages that are written in one go: while the database is told of these, the next ones are."""
 
 
 @quick
@@ -59,8 +64,30 @@ async def dispatch(
     """
     if not outgoing:
         return
-    first = await work.reserve(len(outgoing) + (_copies(outgoing, mailed) if mailed else 0))
-    await work.enqueue(await beside(_write, outgoing, first, now, dcc, signer, mailed))
+    next_id = await work.reserve(len(outgoing) + (_copies(outgoing, mailed) if mailed else 0))
+    if len(outgoing) < MUCH:
+        await work.enqueue(_write(outgoing, next_id, now, dcc, signer, mailed))
+        return
+    ready: list[OutboxMessage] = []
+    telling = asyncio.create_task(work.tell())
+    try:
+        for begin in range(0, len(outgoing), TOGETHER):
+            some = outgoing[begin : begin + TOGETHER]
+            ready += await beside(_write, some, next_id + len(ready), now, dcc, signer, mailed)
+            if telling.done():
+                telling.result()
+                next_id += len(ready)
+                telling, ready = asyncio.create_task(_put(work, ready)), []
+        await telling
+    finally:
+        telling.cancel()
+        await asyncio.gather(telling, return_exceptions=True)
+    await work.enqueue(ready)
+
+
+async def _put(work: UnitOfWork, messages: Sequence[OutboxMessage]) -> None:
+    await work.enqueue(messages)
+    await work.tell()
 
 
 def _copies(outgoing: Sequence[Outgoing], mailed: Mapping[EUI, Channels]) -> int:

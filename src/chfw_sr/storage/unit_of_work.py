@@ -80,6 +80,7 @@ class SqlUnitOfWork:
         self._added = _nothing()  # nothing reads them before the commit, but for another claim
         self._new_lanes: set[str] = set()
         self._enqueued: list[OutboxMessage] = []
+        self._beyond: tuple[Sequence[Change], Cause] | None = None  # comes after what is pending
         self._over = False
 
     async def claim(self, claims: Sequence[Claim]) -> Sequence[Claimed]:
@@ -119,19 +120,25 @@ class SqlUnitOfWork:
         return facts
 
     async def apply(self, changes: Sequence[Change], cause: Cause) -> None:
-        """Carry out changes in order: in memory as far as they can be followed there, the rest in the database."""
+        """Carry out changes in order: in memory as far as they can be followed there, the rest in the database.
+
+        The database is told of that rest, too, no sooner than it has to be.
+        """
         self._check()
+        if self._beyond:
+            await self.tell()
         for place, change in enumerate(changes):
             if not follow(self._known, self._pending, change, cause):
-                with self._open():
-                    await self._write()
-                    await self._facts.plan_anew()
-                    await self._changes.apply(changes[place:], cause)
+                self._beyond = changes[place:], cause
                 self._known.forget()
                 break
         if len(self._pending.history) > MOST_PENDING:
-            with self._open():
-                await self._write()
+            await self.tell()
+
+    async def tell(self) -> None:
+        """Tell the database what it has not been told yet."""
+        with self._open():
+            await self._write()
 
     async def _write(self) -> None:
         """Tell the database what it has not been told yet, and make room if much is known."""
@@ -145,6 +152,10 @@ class SqlUnitOfWork:
                 if self._database.dialect.is_duplicate(error, outbox, outbox_pending):
                     raise RuntimeError("an id of the outbox is used already") from error
                 raise
+        if self._beyond:
+            (changes, cause), self._beyond = self._beyond, None
+            await self._facts.plan_anew()
+            await self._changes.apply(changes, cause)
         if len(self._known.hubs) > MOST_KNOWN:
             self._known.forget()
 

@@ -66,7 +66,17 @@ class UnitOfWork(Protocol):
         ...
 
     async def apply(self, changes: Sequence[Change], cause: Cause) -> None:
-        """Carry out changes in order and write the history from them."""
+        """Carry out changes in order and write the history from them.
+
+        A store may keep them back until they are asked about, or `tell` or `commit`: it fails then, if it has to.
+        """
+        ...
+
+    async def tell(self) -> None:
+        """Keep nothing back any more: a hint, given while the caller has something else to do.
+
+        The unit of work must not be asked for anything else meanwhile.
+        """
         ...
 
     async def reserve(self, count: int) -> int:

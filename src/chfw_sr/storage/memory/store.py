@@ -195,6 +195,9 @@ class MemoryUnitOfWork:
         for change in changes:
             carry_out(state, change, cause, self._remaining)
 
+    async def tell(self) -> None:
+        """Do nothing: nothing is kept back."""
+
     async def reserve(self, count: int) -> int:
         """Reserve `count` consecutive outbox ids, never given before and never again; give the first.
 
