@@ -93,11 +93,11 @@ def reports(one: Site, count: int) -> Measured:
     audit(one.servers, warm)
     done = one.once(one.mix.reports(count, REPORTED))
     whole = {("alerts", "/s"): done.alerts / done.cost.wall, ("CPU an alert", "µs"): done.alert_us}
-    return {**whole, **{(f"{name}, CPU an alert", "µs"): cpu / done.alerts * 1e6 for name, cpu in done.cost.cpu.items()}}
+    return {**whole, **_used(done.cost, done.alerts, "an alert")}
 
 
-def _used(cost: Cost, requests: int) -> Measured:
-    return {(f"{name}, CPU a request", "µs"): cpu / requests * 1e6 for name, cpu in cost.cpu.items()}
+def _used(cost: Cost, count: int, each: str = "a request") -> Measured:
+    return {(f"{name}, CPU {each}", "µs"): cpu / count * 1e6 for name, cpu in cost.cpu.items()}
 
 
 def main() -> None:

@@ -54,6 +54,13 @@ class Answer:
     claim: Claim | None = None
     letter: Letter | None = None
 
+    @property
+    def size(self) -> int:
+        """How long the Service Response is, roughly: one, and the lines of all lists in it."""
+        payload = self.response.payload if self.response is not None else None
+        lists = [] if payload is None else [each for _, each in payload if isinstance(each, tuple)]
+        return 1 + sum(map(len, lists))
+
     def record(self, received_at: datetime) -> InboxRecord | None:
         """Give what to remember; only of an answer that is written."""
         if self.claim is None or self.octets is None:

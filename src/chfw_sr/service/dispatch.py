@@ -1,12 +1,12 @@
 """Turns what is to be told into final octets and puts it into the outbox.
 
-Ids are reserved first, because an alert's counter is its outbox id; then everything is rendered and signed in one go;
-then it is stored. So the relay, whenever it repeats itself, sends the same octets.
+Ids are reserved first, because an alert's counter is its outbox id; then everything is rendered and signed; then it is
+stored. So the relay, whenever it repeats itself, sends the same octets. Of many messages, the first ones are stored
+while the next ones are written.
 
 An alert to a User with e-mail is written once and stored for each of its channels: the same name, the same octets.
 """
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -15,10 +15,9 @@ from chfw_sr.messages import EUI, Alert
 from chfw_sr.quick import quick
 from chfw_sr.wire import Signer, write_alerts
 
-from .beside import MUCH, beside
+from .beside import MUCH, Meanwhile, beside
 from .mailing import NOBODY
 from .ports import Channels, MessageKind, OutboxMessage, UnitOfWork
-
 
 TOGETHER = 1_000
 """Messages that are written in one go: while the database is told of these, the next ones are."""
@@ -69,19 +68,14 @@ async def dispatch(
         await work.enqueue(_write(outgoing, next_id, now, dcc, signer, mailed))
         return
     ready: list[OutboxMessage] = []
-    telling = asyncio.create_task(work.tell())
-    try:
+    async with Meanwhile(work.tell()) as telling:
         for begin in range(0, len(outgoing), TOGETHER):
             some = outgoing[begin : begin + TOGETHER]
             ready += await beside(_write, some, next_id + len(ready), now, dcc, signer, mailed)
-            if telling.done():
-                telling.result()
-                next_id += len(ready)
-                telling, ready = asyncio.create_task(_put(work, ready)), []
-        await telling
-    finally:
-        telling.cancel()
-        await asyncio.gather(telling, return_exceptions=True)
+            if telling.is_over:
+                await telling.then(_put(work, ready))
+                next_id, ready = next_id + len(ready), []
+        await telling.over()
     await work.enqueue(ready)
 
 

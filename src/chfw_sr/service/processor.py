@@ -22,7 +22,7 @@ from chfw_sr.wire import Attributed, Intake, Signer, Unattributed
 from .answers import Answer, campaign_of, concerns, rejection_alert, set_aside, write
 from .apart import Apart
 from .batches import Batch, Settled, Taken
-from .beside import MUCH, beside
+from .beside import MUCH, Meanwhile, beside
 from .conduct import Conduct, anticipate
 from .correspondents import Correspondents, read_correspondents
 from .dispatch import dispatch
@@ -38,8 +38,8 @@ logger = logging.getLogger(__name__)
 _LEVELS = {Ending.QUARANTINED: logging.WARNING, Ending.DROPPED: logging.DEBUG}
 """Of the line about each message; of those that are dropped, one line a batch is enough."""
 
-WRITTEN_AT_ONCE = MUCH
-"""Service Responses that are written and signed in one go; what they tell is kept until then, and may be long."""
+MOST_KEPT = 20_000
+"""Service Responses that are kept until all of a batch is decided, counted with the lines of what they tell."""
 
 MOST_CHANGES = 10
 """How often a batch may find that the register has changed since it was taken in."""
@@ -249,7 +249,9 @@ class Processor:
         needs = dict(zip(requests, await anticipate(work, list(requests.values())), strict=True))
         waits(False)
         answers: list[Answer] = []
+        unwritten: list[Answer] = []
         aside: list[Quarantined] = []
+        kept = 0
         for one in batch:
             intake = one.intake
             if isinstance(intake, Unattributed):
@@ -262,9 +264,17 @@ class Processor:
                 answers.append(answer)
             else:
                 answers.append(_repeat(one.delivery, intake, claimed[one.place]))
-            if len(answers) % WRITTEN_AT_ONCE == 0:
-                await beside(write, answers[-WRITTEN_AT_ONCE:], self._signer)
-        await beside(write, answers[len(answers) // WRITTEN_AT_ONCE * WRITTEN_AT_ONCE :], self._signer)
+            unwritten.append(answers[-1])
+            kept += answers[-1].size
+            if kept >= MOST_KEPT:
+                await beside(write, unwritten, self._signer)
+                unwritten, kept = [], 0
+        if len(unwritten) < MUCH:
+            write(unwritten, self._signer)
+        else:
+            async with Meanwhile(work.tell()) as telling:
+                await beside(write, unwritten, self._signer)
+                await telling.over()
         await work.quarantine(aside)
         await work.finish([record for each in answers if (record := each.record(now)) is not None])
         outgoing = [each for answer in answers for each in answer.outgoing()]
