@@ -105,6 +105,21 @@ async def test_without_commit_nothing_happened(planned: Store) -> None:
     assert await seen(planned) == before
 
 
+async def test_what_was_told_is_undone_without_commit_and_the_same_with_it(planned: Store) -> None:
+    before = await seen(planned)
+    async with planned.begin() as work:
+        await everything(work)
+        await work.tell()
+        await work.tell()
+    assert await seen(planned) == before
+    async with planned.begin() as work:
+        await everything(work)
+        await work.tell()
+        await work.commit()
+    after = await seen(planned)
+    assert all(changed != known for changed, known in zip(after, before, strict=True))
+
+
 async def test_an_exception_undoes_everything_and_goes_on(planned: Store) -> None:
     before = await seen(planned)
 

@@ -245,6 +245,19 @@ async def test_a_list_that_is_sent_again_writes_what_differs(store: SqlStore, po
     assert (await facts(store, user=ALICE, campaign=C1, own_lists=True)).own_lists.preferred == tuple(listed)
 
 
+async def test_changes_that_were_kept_back_come_before_the_locks_of_throttles(store: SqlStore) -> None:
+    """They may have to wait for locks, and nothing is locked after those."""
+    async with store.begin() as work:
+        with catching(store) as caught:
+            await work.apply([CampaignSaved(campaign(), CampaignEvent.CREATED)], CAUSE)
+            await work.throttles([ALICE])
+        await work.commit()
+    statements = [statement for statement, _ in caught]
+    (created,) = (place for place, each in enumerate(statements) if each.startswith("INSERT INTO campaigns "))
+    (locked,) = (place for place, each in enumerate(statements) if each.startswith("SELECT throttles"))
+    assert created < locked
+
+
 @contextmanager
 def counting(store: SqlStore) -> Iterator[list[int]]:
     """Count the rows that statements write."""

@@ -277,6 +277,7 @@ async def test_changes_find_their_rows_by_index(busy: SqlStore, name: str) -> No
     async with busy.begin() as work:
         with catching(busy) as caught:
             await work.apply([CHANGES[name]], CAUSE)
+            await work.tell()
     await assert_found_by_index(busy, caught)
 
 
@@ -315,6 +316,7 @@ async def test_a_safe_launch_reads_what_was_counted_by_rank(busy: SqlStore) -> N
         connection = work._connection  # type: ignore[attr-defined]
         with catching(busy) as caught:
             await work.apply([SafeLaunchAllotted(C1, ranges)], CAUSE)
+            await work.tell()
         leading = {"ix_remaining_hubs": "campaign_id"}
         if "QUERY" not in explain:
             await connection.execute(text("SET LOCAL enable_seqscan = off"))
@@ -337,6 +339,7 @@ async def test_the_number_of_statements_does_not_grow_with_the_list(busy: SqlSto
             await work.facts(Needs(user=ALICE, hubs=hubs, hub_campaigns=True))
             await work.apply([NominationsReplaced(C1, BOB, hubs), ActivationsRecorded(results)], CAUSE)
             await work.apply([PilotAllotted(C1, (Lot(ALICE, window(), hubs),))], CAUSE)
+            await work.tell()
     assert len(caught) < 35
 
 

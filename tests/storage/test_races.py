@@ -183,6 +183,7 @@ async def test_batches_that_share_request_ids_wait_for_each_other_in_one_directi
 async def test_of_two_creators_the_later_is_told_to_try_again(store: SqlStore) -> None:
     async with store.begin() as first:
         await first.apply([CampaignSaved(campaign(), CampaignEvent.CREATED)], CAUSE)
+        await first.tell()
         other = asyncio.create_task(create(store))
         await waiting(store)
         await first.commit()

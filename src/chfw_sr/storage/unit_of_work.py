@@ -203,6 +203,7 @@ class SqlUnitOfWork:
     async def throttles(self, users: Sequence[EUI]) -> Mapping[EUI, Throttle]:
         """Give what is remembered of each User that was refused by its quota, and lock it."""
         with self._open():
+            await self._write()  # changes may lock, too, and nothing is locked after this
             self._facts.forget_ids()
             return await lock_throttles(self._connection, self._database.dialect, users)
 
