@@ -20,7 +20,7 @@ Connection = TypeVar("Connection")
 Taken_contra = TypeVar("Taken_contra", contravariant=True)
 
 DEFAULT_IN_FLIGHT = 1000
-"""Messages that may be under way without a confirm: many, so that they reach a queue together; twice as many: no gain."""
+"""Messages that may be under way without a confirm, so that many reach a queue together; twice as many gain nothing."""
 
 DEFAULT_IN_FLIGHT_OCTETS = 16 * 2**20
 """Octets of them, at most."""
