@@ -203,7 +203,8 @@ class SqlUnitOfWork:
     async def throttles(self, users: Sequence[EUI]) -> Mapping[EUI, Throttle]:
         """Give what is remembered of each User that was refused by its quota, and lock it."""
         with self._open():
-            await self._write()  # changes may lock, too, and nothing is locked after this
+            if self._beyond:  # which may lock, too, and nothing is locked after this
+                await self._write()
             self._facts.forget_ids()
             return await lock_throttles(self._connection, self._database.dialect, users)
 
