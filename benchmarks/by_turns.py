@@ -19,7 +19,6 @@ from pathlib import Path
 
 from .cpu import Cost
 from .figures import figure, percentile
-from .goals import REPORTED
 from .latency import LEAD_IN_SECONDS, drive
 from .load import audit, warm_up
 from .machine import use_memory
@@ -80,20 +79,17 @@ def flood(one: Site, count: int) -> Measured:
     return {**whole, **_used(done.cost, count)}
 
 
+def reports(one: Site, count: int) -> Measured:
+    """Measure how fast so many reports of 10,000 hubs become alerts, and what one costs."""
+    (done,) = one.reports(count, 1)
+    whole = {("alerts", "/s"): done.alerts / done.cost.wall, ("CPU an alert", "µs"): done.alert_us}
+    return {**whole, **_used(done.cost, done.alerts, "an alert")}
+
+
 def _measure(one: Site, given: argparse.Namespace) -> Measured:
     if given.rate:
         return at_rate(one, given.rate, given.seconds)
     return flood(one, given.flood) if given.flood else reports(one, given.reports)
-
-
-def reports(one: Site, count: int) -> Measured:
-    """Measure how fast so many reports of 10,000 hubs become alerts, and what one costs."""
-    warm = one.mix.reports(1, REPORTED)
-    warm_up(one.product, warm)
-    audit(one.servers, warm)
-    done = one.once(one.mix.reports(count, REPORTED))
-    whole = {("alerts", "/s"): done.alerts / done.cost.wall, ("CPU an alert", "µs"): done.alert_us}
-    return {**whole, **_used(done.cost, done.alerts, "an alert")}
 
 
 def _used(cost: Cost, count: int, each: str = "a request") -> Measured:

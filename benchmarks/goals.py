@@ -5,13 +5,10 @@ from collections.abc import Sequence
 from . import floors_amqp, floors_documents, floors_sql
 from .figures import figure
 from .floors import Floors, of_alert, of_request
-from .load import Repetition, audit, warm_up
+from .load import Repetition
 from .report import Report, Section
-from .site import Site, say
+from .site import REPORTED, Site, say
 from .straightforward import bench as straightforward
-
-REPORTED = 10_000
-"""Hubs of a large report."""
 
 
 def floors(site: Site, report: Report) -> Floors:
@@ -68,10 +65,7 @@ def activations(site: Site, report: Report, floors: Floors, *, reports: int) -> 
     floor = report.sum_of("Floor of an alert", of_alert(floors, site.mix.reports(1, REPORTED)))
     say(f"activations, {reports} reports of {REPORTED} hubs")
     with site.product.running():
-        warm = site.mix.reports(1, REPORTED)
-        warm_up(site.product, warm)
-        audit(site.servers, warm)
-        done = [site.once(site.mix.reports(reports, REPORTED)) for _ in range(site.size.repetitions)]
+        done = site.reports(reports, site.size.repetitions)
     alerts = done[0].alerts
     section = report.section(
         "Activations", f"{reports} reports of {REPORTED:,} hubs, two recipients each: {alerts:,} alerts at a time."

@@ -13,8 +13,6 @@ from typing import Any
 import asyncpg
 
 from .figures import Figure, figure
-from .goals import REPORTED
-from .load import audit, warm_up
 from .product import Failed
 from .report import Report, Section
 from .site import Site, say
@@ -93,10 +91,7 @@ def _costs(site: Site, section: Section, name: str) -> tuple[Figure, Figure]:
     say(f"{name} database")
     with site.product.running():
         usual = site.repetitions(site.mix.usual)
-        warm = site.mix.reports(1, REPORTED)
-        warm_up(site.product, warm)
-        audit(site.servers, warm)
-        reports = [site.once(site.mix.reports(2, REPORTED)) for _ in range(site.size.repetitions)]
+        reports = site.reports(2, site.size.repetitions)
     request = figure([each.request_us for each in usual], "µs")
     alert = figure([each.alert_us for each in reports], "µs")
     section.add(f"{name}: CPU a request", request)

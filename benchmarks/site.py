@@ -17,6 +17,8 @@ from .world import OPERATOR, World
 
 OPENING_SECONDS = 60.0
 WARM_UP = 1000
+REPORTED = 10_000
+"""Hubs of a large report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,18 @@ class Site:
         audit(self.servers, [])
         count = int(min(max(rate * self.size.seconds, self.size.fewest), self.size.most))
         return [self.once(make(count)) for _ in range(self.size.repetitions)]
+
+    def reports(self, count: int, repetitions: int) -> list[Repetition]:
+        """Measure large reports several times, after one that is not measured.
+
+        Args:
+            count: reports of a repetition.
+            repetitions: how many.
+        """
+        warm = self.mix.reports(1, REPORTED)
+        warm_up(self.product, warm)
+        audit(self.servers, warm)
+        return [self.once(self.mix.reports(count, REPORTED)) for _ in range(repetitions)]
 
     def once(self, documents: Sequence[Document]) -> Repetition:
         """Measure requests once, and look at all that they caused."""
